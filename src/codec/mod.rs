@@ -1,0 +1,1 @@
+//! Types to bytes and back: the codec seam, and descriptions of types.

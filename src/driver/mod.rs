@@ -1,0 +1,1 @@
+//! Running a session on a link.

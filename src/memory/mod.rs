@@ -1,0 +1,1 @@
+//! Shared memory: creating, sealing, mapping and checking halves; the one place where an offset becomes a view.

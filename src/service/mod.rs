@@ -1,0 +1,1 @@
+//! What users write and call: services, clients, contexts, errors.

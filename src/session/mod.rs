@@ -1,0 +1,1 @@
+//! The session protocol: a state machine without I/O and without a clock.

@@ -1,0 +1,1 @@
+//! One thin safe function for each system call.
