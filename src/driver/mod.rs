@@ -1,1 +1,12 @@
 //! Running a session on a link.
+//!
+//! Upwards the driver knows two traits: it calls a service through [`Dispatch`], which the service layer
+//! implements, and clients call it through [`Calls`], which it implements.
+
+mod calls;
+mod dispatch;
+mod slots;
+
+pub(crate) use calls::{Answer, CallRequest, Calls};
+pub(crate) use dispatch::{Dispatch, Reply, Request};
+pub(crate) use slots::{Handler, Slots};

@@ -1,0 +1,79 @@
+//! What clients and handlers ask of a running session.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::codec::Body;
+use crate::link::Buffer;
+use crate::session::{CloseReason, Failure, Metadata, Method, Negotiated};
+
+/// A running session, erased: what a driver implements, and clients and replies use.
+pub(crate) trait Calls: Send + Sync + 'static {
+    /// Sends a call as soon as its turn has come and there is room for it. Ready with the request's ID once
+    /// the call is on its way, or with the answer if it can never be. A waiting caller must poll or `abandon`.
+    fn poll_start(
+        &self,
+        call: &CallRequest<'_>,
+        ticket: &mut Option<u64>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<u64, Answer>>;
+
+    /// Looks for the answer to a request that was started; drains the link for itself first.
+    fn poll_answer(&self, id: u64, cx: &mut Context<'_>) -> Poll<Answer>;
+
+    /// The caller of a started request is gone or out of time: cancels it, unless it is finished.
+    fn cancel(&self, id: u64);
+
+    /// A caller that waited in `poll_start` is gone.
+    fn abandon(&self, ticket: u64);
+
+    /// A call on this thread, which sleeps until the answer is there. No runtime is needed or used.
+    fn call_blocking(&self, call: &CallRequest<'_>) -> Answer;
+
+    /// Answers a request.
+    fn respond(&self, id: u64, result: Result<&dyn Body, Failure>);
+
+    /// What both sides agreed on.
+    fn negotiated(&self) -> Arc<Negotiated>;
+
+    /// Why the session ended, if it has.
+    fn close_reason(&self) -> Option<CloseReason>;
+
+    /// Ready once the session has ended.
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<CloseReason>;
+
+    /// Ends the session politely: no new calls; over when those in flight have finished.
+    fn goodbye(&self);
+
+    /// Ends the session at once.
+    fn close(&self);
+}
+
+/// A call to be made.
+pub(crate) struct CallRequest<'a> {
+    /// Which method.
+    pub(crate) method: &'static Method,
+    /// Its arguments.
+    pub(crate) body: &'a dyn Body,
+    /// What goes along.
+    pub(crate) metadata: &'a Metadata,
+    /// When the caller stops waiting.
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The encoded result.
+    Response(Buffer),
+    /// The peer, or this side's own check, said why not.
+    Failure(Failure),
+    /// The session ended before the answer came.
+    Disconnected {
+        /// Why.
+        reason: CloseReason,
+        /// Whether the peer may have run the call.
+        maybe_executed: bool,
+    },
+}
