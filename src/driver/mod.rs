@@ -10,3 +10,12 @@ mod slots;
 pub(crate) use calls::{Answer, CallRequest, Calls};
 pub(crate) use dispatch::{Dispatch, Reply, Request};
 pub(crate) use slots::{Handler, Slots};
+
+pub(crate) mod blocking;
+mod calling;
+mod engine;
+mod serving;
+#[cfg(feature = "tokio")]
+pub(crate) mod tokio;
+
+pub(crate) use engine::Engine;

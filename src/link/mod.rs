@@ -5,9 +5,13 @@
 
 mod buffer;
 mod frame;
+mod mem;
+mod stream;
 
 pub(crate) use buffer::Buffer;
 pub use frame::BadHeader as BadFrameHeader;
+pub(crate) use mem::pair as mem_pair;
+pub(crate) use stream::link as stream_link;
 pub(crate) use frame::{Flags, Frame, Header, Kind};
 
 use std::os::fd::BorrowedFd;
@@ -30,8 +34,14 @@ pub(crate) trait Transmit: Send {
     /// Completes the reserved frame. `header.length` is what was reserved.
     fn commit(&mut self, header: &Header);
 
-    /// Makes all committed frames visible to the peer. Does not wake it: [`Signal::ring`] does.
-    fn publish(&mut self);
+    /// Makes all committed frames visible to the peer; says whether there were any. Does not wake the
+    /// peer: [`Signal::ring`] does.
+    fn publish(&mut self) -> bool;
+
+    /// Whether published bytes still wait for the kernel to take them (stream links).
+    fn is_backed_up(&self) -> bool {
+        false
+    }
 }
 
 /// There is no room in the link now.
@@ -83,10 +93,8 @@ pub(crate) enum SleepMode {
 /// What a sleeper noted when it announced its sleep; good for that sleep only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Note {
-    /// The peer's count of rings at the announcement.
+    /// The peer's count of rings at the announcement; zero on links without a bell.
     pub(crate) rings: u32,
-    /// This side's own count of local wake-ups at the announcement.
-    pub(crate) local: u32,
 }
 
 /// Waking and being woken; shared by every thread of a side.
@@ -97,14 +105,27 @@ pub(crate) trait Signal: Send + Sync {
     /// Makes a local sleeper in [`wait`](Self::wait) look again, for a reason of this side's own.
     fn wake_local(&self);
 
-    /// Sleeps until rung, woken locally, the peer is gone, or `deadline`. May return early for no reason.
-    fn wait(&self, note: Note, deadline: Option<Instant>);
+    /// How often this side was woken locally: to be read before looking at anything that `wake_local` tells of.
+    fn local(&self) -> u32;
+
+    /// Sleeps until rung, woken locally since `local` was read, the peer is gone, or `deadline`. May return
+    /// early for no reason.
+    fn wait(&self, note: Note, local: u32, deadline: Option<Instant>);
 
     /// What an event loop watches for reading; `None` for a link within one process.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
     /// Consumes what made [`descriptor`](Self::descriptor) readable, where that is a bell and not the data itself.
     fn clear(&self);
+
+    /// Whether [`descriptor`](Self::descriptor) is the stream of data itself, so that room to write shows there too.
+    fn is_stream(&self) -> bool;
+
+    /// What hangs up when the peer dies, where that is not [`descriptor`](Self::descriptor) itself.
+    fn lifeline(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Whether the lifeline has hung up, or carried what it should not. Never waits.
+    fn has_hung_up(&self) -> bool;
 
     /// Whether looking again before sleeping can pay: not when the peer runs on this very CPU.
     fn may_spin(&self) -> bool;

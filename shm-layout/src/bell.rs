@@ -1,0 +1,249 @@
+//! The bell: how a sleeping side is woken, and an awake one is not.
+//!
+//! Two sides, A and B. B sleeps; A publishes. B's half holds `sleep` (an epoch and how B sleeps) and `space` (the
+//! position of A's `head` from which B wants to hear of it); A's half holds `rings`, a counter that B sleeps on.
+//!
+//! # Why no wake-up is lost
+//!
+//! ```text
+//! B, to sleep                              A, to wake
+//!   1  sleep := (epoch + 1, mode)            5  publish: tail := .. or head := ..
+//!   2  fence(SeqCst)                         6  fence(SeqCst)
+//!   3  note := rings                         7  look at sleep; awake => done
+//!   4  anything there? => sleep := awake     8  claim the epoch; rings += 1; wake all
+//!      else wait while rings == note
+//! ```
+//!
+//! The two fences are in one total order. If 2 comes before 6, the look at 7 sees the store at 1 (or a later
+//! one), so A claims that epoch and rings. If 6 comes before 2, the check at 4 sees what 5 published, so B does
+//! not sleep. Without either fence both could look before the other's store shows, on x86 as well: a store may
+//! be passed by a later load of another word.
+//!
+//! If A rings (8), B must not sleep through it. B reads its note (3) after announcing the epoch (1, 2). A bump that
+//! answers this very epoch comes after A saw 1, so whether it falls before or after 3 matters: a bump *before*
+//! 3 would be in the note and lost. It cannot be harmful, since A published (5) before it looked (7), and its
+//! bump is a Release store that 3's acquiring fence pairs with: if 3 sees the bump, the check at 4 sees what
+//! was published. If 3 does not see it, `rings != note` and the wait returns at once.
+//!
+//! For this a note belongs to one epoch. After a wait that returned for no reason B may wait again with the same
+//! note, or announce a new epoch; a new note under the old epoch could contain the only ring of that epoch, for
+//! something that was checked before. The same holds if another thread of B announces a *newer* epoch on behalf
+//! of a sleeper that waits with an older note: every ring of every epoch bumps `rings`, so that the sleeper's
+//! comparison fails all the sooner; it may return early, never sleep through.
+//!
+//! # At most one ring for each sleep
+//!
+//! Publishers of A claim an epoch by moving a private word from something lower to it. A hostile B can show any
+//! epoch at any time; that costs A at most one system call for each publication, and only B's wake-ups.
+//!
+//! # Edges
+//! | edge       | released by       | acquired by          | makes visible                        |
+//! |------------|-------------------|----------------------|--------------------------------------|
+//! | bell.sleep | `Sleeper::announce` | `Ringer::ring`     | `space`, which is wanted in this sleep |
+//! | bell.rings | `Ringer::ring`    | `Sleeper::announce`  | what was published before the ring   |
+
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use crate::sync::{AtomicU64, fence};
+use crate::word::{BellLine, PeerWord, PeerWord32, RingsLine};
+
+/// How a side sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// On the futex under the peer's `rings`.
+    Futex,
+    /// In an event loop, until its bell descriptor becomes readable.
+    Descriptor,
+}
+
+/// The bits of a `sleep` word: an epoch, and how its side sleeps in it.
+///
+/// ```text
+///  63                                2 1    0
+///  |              epoch               | mode |     mode: 0 awake, 1 futex, 2 descriptor
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SleepState(u64);
+
+impl SleepState {
+    const MODE_BITS: u32 = 2;
+    const AWAKE: Self = Self(0);
+    const FUTEX: u64 = 1;
+    const DESCRIPTOR: u64 = 2;
+
+    fn asleep(epoch: u64, mode: Mode) -> Self {
+        let mode = match mode {
+            Mode::Futex => Self::FUTEX,
+            Mode::Descriptor => Self::DESCRIPTOR,
+        };
+        Self(epoch << Self::MODE_BITS | mode)
+    }
+
+    /// How the side sleeps; `None` if it is awake, or says what this version does not know.
+    fn mode(self) -> Option<Mode> {
+        match self.0 & ((1 << Self::MODE_BITS) - 1) {
+            Self::FUTEX => Some(Mode::Futex),
+            Self::DESCRIPTOR => Some(Mode::Descriptor),
+            _ => None,
+        }
+    }
+
+    fn epoch(self) -> u64 {
+        self.0 >> Self::MODE_BITS
+    }
+}
+
+/// What a sleeper read of the peer's `rings` when it announced; good for that epoch only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note(pub u32);
+
+/// The sleeping side of a bell. Used by whoever holds the drain role.
+#[derive(Debug, Default)]
+pub struct Sleeper {
+    epoch: u64,
+    announced: bool,
+}
+
+impl Sleeper {
+    /// A sleeper that is awake.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This side is awake: the peer need not ring. Touches nothing if it was awake before.
+    #[inline]
+    pub fn awake(&mut self, own: &BellLine) {
+        if self.announced {
+            self.announced = false;
+            // Relaxed: a peer that still sees the sleep rings once in vain.
+            own.sleep.store(SleepState::AWAKE.0, Relaxed);
+        }
+    }
+
+    /// Announces a new sleep. The caller must now check everything it could be waiting for, and wait with the
+    /// note only if nothing is there. `space` is the position of the peer's `head` worth a ring, or 0.
+    pub fn announce(&mut self, own: &BellLine, peer_rings: PeerWord32<'_>, mode: Mode, space: u64) -> Note {
+        self.epoch += 1;
+        self.announced = true;
+        own.space.store(space, Relaxed);
+        // sync: bell.sleep (announce) -> Ringer::ring
+        own.sleep.store(SleepState::asleep(self.epoch, mode).0, Release);
+        // Pairs with the fence in `Ringer::ring`: one of the two sees what the other stored before its fence.
+        fence(SeqCst);
+        let note = Note(peer_rings.glance());
+        // sync: bell.rings (noted) <- Ringer::ring
+        fence(Acquire);
+        note
+    }
+}
+
+/// The waking side of a bell. Shared by all publishers of a side.
+#[derive(Debug)]
+pub struct Ringer {
+    /// The latest epoch of the peer that somebody here has rung for.
+    claimed: AtomicU64,
+}
+
+impl Default for Ringer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ringer {
+    /// A ringer that has never rung.
+    pub fn new() -> Self {
+        Self { claimed: AtomicU64::new(0) }
+    }
+
+    /// After something was published: whether the peer sleeps and must be woken by the caller, and how.
+    /// `head` is this side's position as consumer, `frames` whether frames were published.
+    #[inline]
+    pub fn ring(
+        &self,
+        peer_sleep: PeerWord<'_>,
+        peer_space: PeerWord<'_>,
+        own: &RingsLine,
+        frames: bool,
+        head: u64,
+    ) -> Option<Mode> {
+        // Pairs with the fence in `Sleeper::announce`: see the module's proof.
+        fence(SeqCst);
+        let state = SleepState(peer_sleep.load()); // sync: bell.sleep (look) <- Sleeper::announce
+        let mode = state.mode()?;
+        let space = peer_space.glance();
+        if !frames && (space == 0 || head < space) {
+            return None;
+        }
+        self.claim(state.epoch(), own).then_some(mode)
+    }
+
+    #[cold]
+    fn claim(&self, epoch: u64, own: &RingsLine) -> bool {
+        let mut claimed = self.claimed.load(Relaxed);
+        // Bounded: every failure means that another publisher of this side moved the word up.
+        while claimed < epoch {
+            match self.claimed.compare_exchange(claimed, epoch, AcqRel, Relaxed) {
+                Ok(_) => {
+                    // sync: bell.rings (bump) -> Sleeper::announce
+                    own.rings.fetch_add(1, Release);
+                    return true;
+                }
+                Err(now) => claimed = now,
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::AtomicU32;
+
+    fn bell() -> BellLine {
+        BellLine { sleep: AtomicU64::new(0), space: AtomicU64::new(0), cpu: AtomicU32::new(0) }
+    }
+
+    fn ring(ringer: &Ringer, peer: &BellLine, rings: &RingsLine, frames: bool, head: u64) -> Option<Mode> {
+        ringer.ring(PeerWord::new(&peer.sleep), PeerWord::new(&peer.space), rings, frames, head)
+    }
+
+    #[test]
+    fn a_sleep_is_rung_once_and_an_awake_side_never() {
+        let (line, rings) = (bell(), RingsLine { rings: AtomicU32::new(0) });
+        let (mut sleeper, ringer) = (Sleeper::new(), Ringer::new());
+        assert_eq!(ring(&ringer, &line, &rings, true, 0), None);
+        for (turn, mode) in [(0, Mode::Futex), (1, Mode::Descriptor)] {
+            let note = sleeper.announce(&line, PeerWord32::new(&rings.rings), mode, 0);
+            assert_eq!(note, Note(turn));
+            assert_eq!(ring(&ringer, &line, &rings, false, 0), None);
+            assert_eq!(ring(&ringer, &line, &rings, true, 0), Some(mode));
+            assert_eq!(ring(&ringer, &line, &rings, true, 0), None);
+        }
+        sleeper.awake(&line);
+        assert_eq!(ring(&ringer, &line, &rings, true, 0), None);
+    }
+
+    #[test]
+    fn space_is_rung_for_from_the_wanted_position() {
+        let (line, rings) = (bell(), RingsLine { rings: AtomicU32::new(0) });
+        let (mut sleeper, ringer) = (Sleeper::new(), Ringer::new());
+        sleeper.announce(&line, PeerWord32::new(&rings.rings), Mode::Futex, 64);
+        assert_eq!(ring(&ringer, &line, &rings, false, 56), None);
+        assert_eq!(ring(&ringer, &line, &rings, false, 64), Some(Mode::Futex));
+    }
+
+    #[test]
+    fn a_lying_sleeper_gains_nothing() {
+        let (line, rings) = (bell(), RingsLine { rings: AtomicU32::new(0) });
+        let ringer = Ringer::new();
+        for state in [3, u64::MAX, u64::MAX - 1, 1, 2, 6] {
+            line.sleep.store(state, Relaxed);
+            let before = rings.rings.load(Relaxed);
+            let rung = ring(&ringer, &line, &rings, true, 0);
+            assert_eq!(rings.rings.load(Relaxed) - before, u32::from(rung.is_some()));
+        }
+        // It showed the last epoch there is: it is never rung again, and only it suffers.
+        assert_eq!(rings.rings.load(Relaxed), 1);
+    }
+}

@@ -1,0 +1,8 @@
+//! The one place that names atomics and cells, so that models can put others in their stead.
+#![allow(clippy::disallowed_types)]
+
+pub use core::cell::UnsafeCell;
+pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+/// The least ring capacity: a page. Models use less, to reach every wrap within few steps.
+pub const MIN_RING: u64 = 4096;

@@ -1,0 +1,193 @@
+//! The task that looks after one session: drains when no caller does, serves requests, keeps time, notices death.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::Sleep;
+
+use super::tasks::Tasks;
+use crate::driver::engine::{Engine, RESIDENT, Resident};
+use crate::driver::serving::{Served, serve};
+use crate::driver::{Dispatch, Slots};
+use crate::link::{Link, Signal, SleepMode};
+use crate::session::Session;
+
+/// Looks into an empty link within one poll, before other tasks get a turn.
+const LOOKS_IN_POLL: u32 = 128;
+
+/// Starts a session on a link as a task of the current runtime.
+///
+/// # Errors
+/// When the runtime cannot watch the link's descriptors.
+pub(crate) fn start(mut session: Session, mut link: Link, dispatch: Arc<dyn Dispatch>) -> io::Result<Arc<Engine>> {
+    session.start(&mut *link.transmit);
+    let signal = Arc::clone(&link.signal);
+    let bell = match signal.descriptor() {
+        Some(_) => {
+            let interest =
+                if signal.is_stream() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+            Some(AsyncFd::with_interest(Bell(Arc::clone(&signal)), interest)?)
+        }
+        None => None,
+    };
+    let lifeline = match signal.lifeline() {
+        Some(_) => Some(AsyncFd::with_interest(Lifeline(Arc::clone(&signal)), Interest::READABLE)?),
+        None => None,
+    };
+    let engine = Engine::new(session, link, dispatch, Resident::Task);
+    // The hello is on the link but not yet published.
+    engine.with(|_, _| ());
+    let mut task = Task {
+        engine: Arc::clone(&engine),
+        bell,
+        lifeline,
+        timer: Box::pin(tokio::time::sleep_until(tokio::time::Instant::now())),
+        timer_at: None,
+        slots: Slots::default(),
+        tasks: Tasks::default(),
+        rounds: 0,
+    };
+    tokio::spawn(poll_fn(move |cx| task.poll(cx)));
+    Ok(engine)
+}
+
+struct Bell(Arc<dyn Signal>);
+
+impl AsRawFd for Bell {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.descriptor().map_or(-1, |descriptor| descriptor.as_raw_fd())
+    }
+}
+
+struct Lifeline(Arc<dyn Signal>);
+
+impl AsRawFd for Lifeline {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.lifeline().map_or(-1, |descriptor| descriptor.as_raw_fd())
+    }
+}
+
+struct Task {
+    engine: Arc<Engine>,
+    bell: Option<AsyncFd<Bell>>,
+    lifeline: Option<AsyncFd<Lifeline>>,
+    timer: Pin<Box<Sleep>>,
+    timer_at: Option<Instant>,
+    slots: Slots,
+    tasks: Tasks,
+    /// Polls since the last message in which the link was looked into in vain.
+    rounds: u32,
+}
+
+impl Task {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.engine.local.register(cx.waker());
+        loop {
+            if serve(&self.engine, &mut self.slots, &mut self.tasks) == Served::Some {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            // A caller that holds the role wakes this task when it leaves.
+            let Some(mut intake) = self.engine.take_role() else { return Poll::Pending };
+            self.engine.leave_bell(RESIDENT);
+            let mut looks = 0;
+            let found = loop {
+                match self.engine.take_frame(&mut intake, |session| session.has_requests()) {
+                    Some(true) => break true,
+                    Some(false) => {
+                        self.rounds = 0;
+                        looks = 0;
+                    }
+                    None if looks >= LOOKS_IN_POLL || !intake.spin.pays() => break false,
+                    None => {
+                        looks += 1;
+                        std::hint::spin_loop();
+                    }
+                }
+            };
+            if found {
+                self.rounds = 0;
+                self.engine.leave(intake, false);
+                continue;
+            }
+            if self.engine.is_lost() {
+                self.engine.bury(&mut intake);
+            }
+            if self.engine.peek(|session| session.is_over()) {
+                self.engine.leave(intake, false);
+                self.engine.wake_all();
+                return Poll::Ready(());
+            }
+            self.rounds += 1;
+            if intake.spin.looks_on(self.rounds * LOOKS_IN_POLL) && self.engine.signal.may_spin() {
+                self.engine.leave(intake, false);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.rounds = 0;
+            intake.spin.about_to_sleep(Instant::now());
+            if self.poll_events(cx) {
+                self.engine.leave(intake, false);
+                continue;
+            }
+            self.engine.enter_bell(RESIDENT);
+            if self.engine.announce(&mut intake, SleepMode::Descriptor).is_some() {
+                let _wanted_is_served_by_the_sleeper = intake.release();
+                return Poll::Pending;
+            }
+            self.engine.leave_bell(RESIDENT);
+            self.engine.leave(intake, false);
+        }
+    }
+
+    /// Arms everything that can wake this task; whether something calls for another round at once.
+    fn poll_events(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut again = false;
+        while let Some(Poll::Ready(Ok(mut bell))) = self.bell.as_ref().map(|bell| bell.poll_read_ready(cx)) {
+            self.engine.signal.clear();
+            bell.clear_ready();
+        }
+        if let Some(bell) = &self.bell {
+            // Every step publishes what the kernel would not take before.
+            while self.engine.with(|_, out| out.is_backed_up())
+                && let Poll::Ready(Ok(mut room)) = bell.poll_write_ready(cx)
+            {
+                if self.engine.with(|_, out| out.is_backed_up()) {
+                    room.clear_ready();
+                }
+            }
+        }
+        while let Some(Poll::Ready(Ok(mut hang_up))) = self.lifeline.as_ref().map(|line| line.poll_read_ready(cx)) {
+            if self.engine.signal.has_hung_up() {
+                self.engine.hung_up();
+                again = true;
+                break;
+            }
+            hang_up.clear_ready();
+        }
+        again | self.poll_timer(cx).is_ready()
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let next = self.engine.peek(|session| session.next_timeout());
+        let Some(next) = next else {
+            self.timer_at = None;
+            return Poll::Pending;
+        };
+        if self.timer_at != Some(next) {
+            self.timer_at = Some(next);
+            self.timer.as_mut().reset(next.into());
+        }
+        ready!(self.timer.as_mut().poll(cx));
+        self.timer_at = None;
+        self.engine.with(|session, out| session.handle_timeout(Instant::now(), out));
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,227 @@
+//! The `mem` link: both ends in one process. Frames move from hand to hand; nothing is copied.
+
+use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+use super::{Buffer, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
+
+/// Bytes on their way in one direction before the link is full, headers included.
+const CAPACITY: usize = 64 * 1024;
+/// The most payload in one frame, as on a ring of this capacity.
+const MAX_PAYLOAD: usize = CAPACITY / 4;
+
+/// Both ends of a link within this process.
+pub(crate) fn pair() -> (Link, Link) {
+    let (there, back) = (Arc::new(Mailbox::default()), Arc::new(Mailbox::default()));
+    (end(&there, &back), end(&back, &there))
+}
+
+fn end(outgoing: &Arc<Mailbox>, incoming: &Arc<Mailbox>) -> Link {
+    Link {
+        transmit: Box::new(Sender { mailbox: Arc::clone(outgoing), reserved: Buffer::new(), staged: Vec::new(), staged_bytes: 0 }),
+        receive: Box::new(Receiver { incoming: Arc::clone(incoming), outgoing: Arc::clone(outgoing) }),
+        signal: Arc::new(Bell {
+            outgoing: Arc::clone(outgoing),
+            incoming: Arc::clone(incoming),
+            local: Mutex::new(0),
+            woken: Condvar::new(),
+        }),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One direction.
+#[derive(Default)]
+struct Mailbox(Mutex<Inbox>);
+
+#[derive(Default)]
+struct Inbox {
+    frames: VecDeque<Frame>,
+    bytes: usize,
+    /// One of the two ends is gone.
+    closed: bool,
+    /// The reader sleeps until frames come.
+    reader: Option<Waker>,
+    /// The writer waits until half of the capacity is free.
+    writer: Option<Waker>,
+}
+
+impl Mailbox {
+    fn close(&self) {
+        let (reader, writer) = {
+            let mut inbox = lock(&self.0);
+            inbox.closed = true;
+            (inbox.reader.take(), inbox.writer.take())
+        };
+        for waker in [reader, writer].into_iter().flatten() {
+            waker.wake();
+        }
+    }
+}
+
+struct Sender {
+    mailbox: Arc<Mailbox>,
+    reserved: Buffer,
+    staged: Vec<Frame>,
+    staged_bytes: usize,
+}
+
+impl Transmit for Sender {
+    fn max_payload(&self) -> usize {
+        MAX_PAYLOAD
+    }
+
+    fn reserve(&mut self, length: usize) -> Result<&mut [u8], Full> {
+        let waiting = lock(&self.mailbox.0).bytes + self.staged_bytes;
+        if waiting + Header::LEN + length > CAPACITY {
+            return Err(Full);
+        }
+        self.reserved.clear();
+        self.reserved.resize(length, 0);
+        Ok(&mut self.reserved)
+    }
+
+    fn commit(&mut self, header: &Header) {
+        let payload = std::mem::take(&mut self.reserved);
+        self.staged_bytes += Header::LEN + payload.len();
+        self.staged.push(Frame { header: *header, payload });
+    }
+
+    fn publish(&mut self) -> bool {
+        if self.staged.is_empty() {
+            return false;
+        }
+        let mut inbox = lock(&self.mailbox.0);
+        inbox.frames.extend(self.staged.drain(..));
+        inbox.bytes += std::mem::take(&mut self.staged_bytes);
+        true
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.mailbox.close();
+    }
+}
+
+struct Receiver {
+    incoming: Arc<Mailbox>,
+    outgoing: Arc<Mailbox>,
+}
+
+impl Receive for Receiver {
+    fn next(&mut self) -> Result<Option<Frame>, LinkError> {
+        let mut inbox = lock(&self.incoming.0);
+        let Some(frame) = inbox.frames.pop_front() else {
+            return if inbox.closed { Err(LinkError::Gone) } else { Ok(None) };
+        };
+        inbox.bytes -= Header::LEN + frame.payload.len();
+        Ok(Some(frame))
+    }
+
+    fn release(&mut self) {
+        let writer = {
+            let mut inbox = lock(&self.incoming.0);
+            if inbox.bytes <= CAPACITY / 2 { inbox.writer.take() } else { None }
+        };
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+
+    fn awake(&mut self) {
+        // A waker left behind wakes once too often, never too seldom.
+    }
+
+    fn announce(&mut self, sleep: Sleep<'_>) -> Result<Option<Note>, LinkError> {
+        if sleep.want_space {
+            let mut outbox = lock(&self.outgoing.0);
+            if outbox.bytes <= CAPACITY / 2 || outbox.closed {
+                return Ok(None);
+            }
+            outbox.writer = Some(sleep.waker.clone());
+        }
+        let mut inbox = lock(&self.incoming.0);
+        if !inbox.frames.is_empty() || inbox.closed {
+            return Ok(None);
+        }
+        inbox.reader = Some(sleep.waker.clone());
+        Ok(Some(Note { rings: 0 }))
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.incoming.close();
+    }
+}
+
+struct Bell {
+    outgoing: Arc<Mailbox>,
+    incoming: Arc<Mailbox>,
+    local: Mutex<u32>,
+    woken: Condvar,
+}
+
+impl Signal for Bell {
+    fn ring(&self) {
+        let reader = lock(&self.outgoing.0).reader.take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    fn wake_local(&self) {
+        let mut local = lock(&self.local);
+        *local = local.wrapping_add(1);
+        self.woken.notify_all();
+    }
+
+    fn local(&self) -> u32 {
+        *lock(&self.local)
+    }
+
+    fn wait(&self, _note: Note, local: u32, deadline: Option<Instant>) {
+        let mut now = lock(&self.local);
+        while *now == local {
+            now = match deadline {
+                None => self.woken.wait(now).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return;
+                    }
+                    self.woken.wait_timeout(now, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn clear(&self) {}
+
+    fn is_stream(&self) -> bool {
+        false
+    }
+
+    fn lifeline(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn has_hung_up(&self) -> bool {
+        lock(&self.incoming.0).closed
+    }
+
+    fn may_spin(&self) -> bool {
+        false
+    }
+}

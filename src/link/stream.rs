@@ -1,0 +1,239 @@
+//! A link over a stream socket: frames one after the other, lengths checked before anything is allocated.
+//!
+//! Writes gather: whatever was committed goes out in one system call when it is published, and what the
+//! kernel does not take waits in a buffer of bounded size.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use super::{Buffer, Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
+use crate::sys;
+
+/// The most payload in one frame.
+const MAX_PAYLOAD: usize = 64 * 1024;
+/// Bytes that may wait for the kernel before the link is full; one frame fits always.
+const OUTBOX: usize = 4 * MAX_PAYLOAD;
+/// Bytes read ahead: two frames at least.
+const INBOX: usize = 2 * (Header::LEN + MAX_PAYLOAD);
+
+/// A link over a connected socket, which is made nonblocking.
+///
+/// # Errors
+/// When the socket cannot be made nonblocking.
+pub(crate) fn link(socket: UnixStream) -> io::Result<Link> {
+    socket.set_nonblocking(true)?;
+    let shared = Arc::new(Shared {
+        socket,
+        backed_up: AtomicBool::new(false),
+        local: AtomicU32::new(0),
+        event: OnceLock::new(),
+    });
+    Ok(Link {
+        transmit: Box::new(Sender { shared: Arc::clone(&shared), bytes: Vec::new(), committed: 0, written: 0, published: 0 }),
+        receive: Box::new(Receiver { shared: Arc::clone(&shared), bytes: vec![0; INBOX].into(), start: 0, end: 0 }),
+        signal: shared,
+    })
+}
+
+struct Shared {
+    socket: UnixStream,
+    /// Bytes wait for the kernel to take them.
+    backed_up: AtomicBool,
+    local: AtomicU32,
+    /// What a sleeping thread of this side is woken through; made at the first sleep.
+    event: OnceLock<OwnedFd>,
+}
+
+struct Sender {
+    shared: Arc<Shared>,
+    bytes: Vec<u8>,
+    /// Up to where `bytes` holds complete frames; beyond it may be a reservation.
+    committed: usize,
+    /// Up to where the kernel has taken them.
+    written: usize,
+    /// Up to where they have been published.
+    published: usize,
+}
+
+impl Transmit for Sender {
+    fn max_payload(&self) -> usize {
+        MAX_PAYLOAD
+    }
+
+    fn reserve(&mut self, length: usize) -> Result<&mut [u8], Full> {
+        if self.committed - self.written + Header::LEN + length > OUTBOX {
+            return Err(Full);
+        }
+        self.bytes.truncate(self.committed);
+        if self.written > OUTBOX {
+            self.bytes.drain(..self.written);
+            self.committed -= self.written;
+            self.published -= self.written;
+            self.written = 0;
+        }
+        self.bytes.resize(self.committed + Header::LEN + length, 0);
+        Ok(&mut self.bytes[self.committed + Header::LEN..])
+    }
+
+    fn commit(&mut self, header: &Header) {
+        self.bytes[self.committed..self.committed + Header::LEN].copy_from_slice(&header.encode());
+        self.committed = self.bytes.len();
+    }
+
+    fn publish(&mut self) -> bool {
+        let news = self.published < self.committed;
+        self.published = self.committed;
+        while self.written < self.published {
+            match (&self.shared.socket).write(&self.bytes[self.written..self.published]) {
+                Ok(count) if count > 0 => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // The reader learns of a dead peer and ends the session; these bytes reach nobody.
+                Ok(_) | Err(_) => self.written = self.published,
+            }
+        }
+        if self.written == self.committed {
+            self.bytes.clear();
+            (self.committed, self.written, self.published) = (0, 0, 0);
+        }
+        self.shared.backed_up.store(self.is_backed_up(), Ordering::Relaxed);
+        news
+    }
+
+    fn is_backed_up(&self) -> bool {
+        self.written < self.published
+    }
+}
+
+struct Receiver {
+    shared: Arc<Shared>,
+    bytes: Box<[u8]>,
+    start: usize,
+    end: usize,
+}
+
+impl Receiver {
+    /// The complete frame at the front of what has been read, if there is one.
+    fn parse(&mut self) -> Result<Option<Frame>, LinkError> {
+        let Some((header, rest)) = self.bytes[self.start..self.end].split_first_chunk::<{ Header::LEN }>() else {
+            return Ok(None);
+        };
+        let header = Header::decode(header).map_err(Corrupt::Header)?;
+        let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+        if length > MAX_PAYLOAD {
+            return Err(Corrupt::Length { length: header.length, limit: MAX_PAYLOAD as u32 }.into());
+        }
+        let Some(payload) = rest.get(..length) else { return Ok(None) };
+        let payload = Buffer::copy_of(payload);
+        self.start += Header::LEN + length;
+        Ok(Some(Frame { header, payload }))
+    }
+
+    /// Reads what the socket has; whether there was anything.
+    fn fill(&mut self) -> Result<bool, LinkError> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.start > 0 && self.bytes.len() - self.end < Header::LEN + MAX_PAYLOAD {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        loop {
+            return match (&self.shared.socket).read(&mut self.bytes[self.end..]) {
+                Ok(0) => Err(LinkError::Gone),
+                Ok(count) => {
+                    self.end += count;
+                    Ok(true)
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => continue,
+                    io::ErrorKind::WouldBlock => Ok(false),
+                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Err(LinkError::Gone),
+                    _ => Err(error.into()),
+                },
+            };
+        }
+    }
+}
+
+impl Receive for Receiver {
+    fn next(&mut self) -> Result<Option<Frame>, LinkError> {
+        loop {
+            if let Some(frame) = self.parse()? {
+                return Ok(Some(frame));
+            }
+            if !self.fill()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn release(&mut self) {}
+
+    fn awake(&mut self) {}
+
+    fn announce(&mut self, _sleep: Sleep<'_>) -> Result<Option<Note>, LinkError> {
+        // What arrived since the last look shows when it is read; what is read makes another look worth it.
+        Ok(if self.fill()? { None } else { Some(Note { rings: 0 }) })
+    }
+}
+
+impl Signal for Shared {
+    fn ring(&self) {
+        // The kernel wakes the reader of a socket.
+    }
+
+    fn wake_local(&self) {
+        // sync: stream.local (bump) -> Shared::wait. SeqCst with the look at `event`: a sleeper that made its
+        // descriptor before it looked at `local` is written to; one that did so after sees the bump.
+        self.local.fetch_add(1, Ordering::SeqCst);
+        if let Some(event) = self.event.get() {
+            sys::eventfd::signal(event.as_fd());
+        }
+    }
+
+    fn local(&self) -> u32 {
+        self.local.load(Ordering::SeqCst) // sync: stream.local (read) -> Shared::wake_local
+    }
+
+    fn wait(&self, _note: Note, local: u32, deadline: Option<Instant>) {
+        let event = match self.event.get() {
+            Some(event) => event,
+            None => {
+                let Ok(event) = sys::eventfd::create() else { return };
+                self.event.get_or_init(|| event)
+            }
+        };
+        if self.local() != local {
+            return;
+        }
+        let writable = self.backed_up.load(Ordering::Relaxed);
+        sys::poll::wait(&[(self.socket.as_fd(), true, writable), (event.as_fd(), true, false)], deadline);
+        sys::eventfd::clear(event.as_fd());
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    fn clear(&self) {}
+
+    fn is_stream(&self) -> bool {
+        true
+    }
+
+    fn lifeline(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn has_hung_up(&self) -> bool {
+        false
+    }
+
+    fn may_spin(&self) -> bool {
+        false
+    }
+}
