@@ -7,6 +7,7 @@
 extern crate std;
 
 pub mod bell;
+pub mod half;
 pub mod ring;
 pub mod role;
 pub mod sync;

@@ -1,1 +1,10 @@
-//! One thin safe function for each system call.
+//! One thin safe function for each system call. No policy here.
+
+pub(crate) mod cpu;
+pub(crate) mod eventfd;
+pub(crate) mod futex;
+pub(crate) mod memfd;
+pub(crate) mod peer;
+pub(crate) mod pipe;
+pub(crate) mod poll;
+pub(crate) mod scm;

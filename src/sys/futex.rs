@@ -1,0 +1,65 @@
+//! Futexes shared between processes: no private flag anywhere.
+//!
+//! # Safety
+//! Hands the address of a word to the kernel inside a structure; the word is borrowed for the call.
+
+use std::io;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::thread::futex::{self, Flags, Wait, WaitFlags, WaitPtr, WaitvFlags};
+use rustix::time::{ClockId, Timespec};
+
+/// Wakes everyone who sleeps on `word`.
+pub(crate) fn wake_all(word: &AtomicU32) {
+    // The kernel refuses only addresses that are not mapped, and a borrowed word is.
+    let _woken = futex::wake(word, Flags::empty(), i32::MAX as u32);
+}
+
+/// How a wait on two words ended, or why it could not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// Woken, changed, timed out, interrupted: look again.
+    LookAgain,
+    /// This kernel, or its filter of system calls, has no such call.
+    Unsupported,
+}
+
+/// What is known of `futex_waitv` here: unknown, there, missing.
+static SUPPORT: AtomicU8 = AtomicU8::new(0);
+const MISSING: u8 = 2;
+
+/// Sleeps while both words hold what is expected of them, until woken through either or `deadline`.
+pub(crate) fn wait_two(words: [(&AtomicU32, u32); 2], deadline: Option<Instant>) -> Waited {
+    if SUPPORT.load(Ordering::Relaxed) == MISSING {
+        return Waited::Unsupported;
+    }
+    let waiters = words.map(|(word, expected)| {
+        let mut waiter = Wait::new();
+        waiter.val = u64::from(expected);
+        waiter.uaddr = WaitPtr::new(word.as_ptr().cast());
+        waiter.flags = WaitFlags::SIZE_U32;
+        waiter
+    });
+    let timeout = match deadline.map(monotonic).transpose() {
+        Ok(timeout) => timeout,
+        Err(_) => return Waited::LookAgain,
+    };
+    match futex::waitv(&waiters, WaitvFlags::empty(), timeout.as_ref(), ClockId::Monotonic) {
+        Err(Errno::NOSYS | Errno::PERM) => {
+            SUPPORT.store(MISSING, Ordering::Relaxed);
+            Waited::Unsupported
+        }
+        Ok(_) | Err(_) => Waited::LookAgain,
+    }
+}
+
+/// An instant as the absolute time of the monotonic clock.
+fn monotonic(at: Instant) -> io::Result<Timespec> {
+    let left = at.saturating_duration_since(Instant::now());
+    let now = rustix::time::clock_gettime(ClockId::Monotonic);
+    let now = Duration::try_from(now).map_err(io::Error::other)?;
+    Timespec::try_from(now + left).map_err(io::Error::other)
+}

@@ -1,0 +1,28 @@
+//! Who is at the other end of a Unix socket, and whether anybody still is.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+
+/// The credentials of the process that connected or listened, as the kernel noted them then.
+pub(crate) fn credentials(socket: impl AsFd) -> io::Result<(u32, u32, u32)> {
+    let credentials = rustix::net::sockopt::socket_peercred(socket)?;
+    let pid = u32::try_from(credentials.pid.as_raw_nonzero().get()).unwrap_or(0);
+    Ok((credentials.uid.as_raw(), credentials.gid.as_raw(), pid))
+}
+
+/// This process's effective user.
+pub(crate) fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Whether the socket is at its end, broken, or carries bytes where none belong. Never waits.
+pub(crate) fn is_finished(socket: impl AsFd) -> bool {
+    let mut byte = [0_u8; 1];
+    !matches!(
+        rustix::net::recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT),
+        Err(Errno::AGAIN | Errno::INTR)
+    )
+}

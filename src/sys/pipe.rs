@@ -1,0 +1,39 @@
+//! Pipes whose ends have flags of their own.
+//!
+//! A descriptor that was passed to another process shares its flags with it; a peer could make our `write` block.
+//! Opening it anew through `/proc/self/fd` gives a description of this process's own.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pipe::PipeFlags;
+
+/// A pipe's reading and writing end, nonblocking and close-on-exec.
+pub(crate) fn create() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
+}
+
+/// Opens the writing end of a pipe anew, nonblocking.
+pub(crate) fn reopen_writer(end: impl AsFd) -> io::Result<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", end.as_fd().as_raw_fd());
+    Ok(rustix::fs::open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Whether it is a pipe.
+pub(crate) fn is_pipe(end: impl AsFd) -> io::Result<bool> {
+    Ok(rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(end)?.st_mode) == rustix::fs::FileType::Fifo)
+}
+
+/// Puts a byte into the pipe, unless it is full, which says as much.
+pub(crate) fn ring(end: BorrowedFd<'_>) {
+    // A reader that is gone shows at the lifeline.
+    let _written = rustix::io::write(end, &[1]);
+}
+
+/// Takes out whatever is in the pipe, up to a bound that is far above what an honest peer puts in.
+pub(crate) fn clear(end: BorrowedFd<'_>) {
+    let mut bytes = [0_u8; 512];
+    // Empty, or at its end: there is nothing to clear.
+    let _read = rustix::io::read(end, &mut bytes);
+}

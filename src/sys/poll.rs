@@ -1,0 +1,27 @@
+//! Waiting for descriptors.
+
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::time::Timespec;
+
+/// Waits until one of the descriptors is readable or writable as asked, or has hung up, or `deadline`. May
+/// return early for no reason.
+pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<Instant>) {
+    let mut descriptors: Vec<PollFd<'_>> = watched
+        .iter()
+        .map(|(descriptor, readable, writable)| {
+            let mut flags = PollFlags::empty();
+            flags.set(PollFlags::IN, *readable);
+            flags.set(PollFlags::OUT, *writable);
+            PollFd::from_borrowed_fd(*descriptor, flags)
+        })
+        .collect();
+    let timeout = deadline.map(|at| {
+        let left = at.saturating_duration_since(Instant::now());
+        Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::from(i32::MAX), tv_nsec: 0 })
+    });
+    // Interrupted or timed out: the caller looks again either way.
+    let _ready = rustix::event::poll(&mut descriptors, timeout.as_ref());
+}
