@@ -1,0 +1,108 @@
+//! The limits of a session, and their negotiation to the stricter side.
+
+use super::Metadata;
+
+/// What a side is willing to take. Both sides keep to the smaller of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The most bytes of a request or an answer, options included.
+    pub payload: u64,
+    /// The most requests in flight, for each direction.
+    pub requests: u32,
+    /// The most entries of metadata.
+    pub metadata_entries: u16,
+    /// The most bytes of metadata, encoded.
+    pub metadata_size: u32,
+    /// The bytes that a channel's sender may send before it is granted more.
+    pub window: u32,
+    /// The most channels open at a time, for each direction.
+    pub channels: u32,
+}
+
+/// A limit that makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadLimit {
+    /// The payload limit leaves no room even for an error.
+    #[error("payload limit {limit} is below {least}")]
+    Payload {
+        /// What was asked for.
+        limit: u64,
+        /// The least it may be.
+        least: u64,
+    },
+    /// No request could ever be made.
+    #[error("the limit of concurrent requests is zero")]
+    Requests,
+    /// No channel could ever carry anything.
+    #[error("a channel's window is zero")]
+    Window,
+}
+
+impl Limits {
+    /// The least payload limit: any failure but a user's own fits into it.
+    pub const LEAST_PAYLOAD: u64 = 1024;
+
+    /// Refuses what makes no sense, before anything is sent.
+    ///
+    /// # Errors
+    /// [`BadLimit`] names it.
+    pub fn check(&self) -> Result<(), BadLimit> {
+        if self.payload < Self::LEAST_PAYLOAD {
+            return Err(BadLimit::Payload { limit: self.payload, least: Self::LEAST_PAYLOAD });
+        }
+        if self.requests == 0 {
+            return Err(BadLimit::Requests);
+        }
+        if self.window == 0 {
+            return Err(BadLimit::Window);
+        }
+        Ok(())
+    }
+
+    /// The stricter of both, limit by limit.
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        Self {
+            payload: self.payload.min(other.payload),
+            requests: self.requests.min(other.requests),
+            metadata_entries: self.metadata_entries.min(other.metadata_entries),
+            metadata_size: self.metadata_size.min(other.metadata_size),
+            window: self.window.min(other.window),
+            channels: self.channels.min(other.channels),
+        }
+    }
+
+    /// The most bytes of a message, as a length in memory.
+    #[inline]
+    pub(super) fn payload_length(&self) -> usize {
+        usize::try_from(self.payload).unwrap_or(usize::MAX)
+    }
+
+    /// Whether metadata is within these limits.
+    #[inline]
+    pub(super) fn admit(&self, metadata: &Metadata) -> bool {
+        metadata.is_empty()
+            || (metadata.len() <= usize::from(self.metadata_entries)
+                && metadata.encoded_size() <= self.metadata_length())
+    }
+
+    /// The most bytes of metadata, as a length in memory.
+    pub(super) fn metadata_length(&self) -> usize {
+        usize::try_from(self.metadata_size).unwrap_or(usize::MAX)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            payload: 64 * 1024 * 1024,
+            requests: 64,
+            metadata_entries: 128,
+            metadata_size: 64 * 1024,
+            window: 64 * 1024,
+            channels: 256,
+        }
+    }
+}
