@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
+use super::Calls;
 use super::blocking::caller;
 use super::engine::{Engine, Resident};
-use super::{Answer, CallRequest, Calls};
 use crate::codec::Body;
-use crate::session::{CloseReason, Failure, Negotiated, StartCall};
+use crate::session::{Answer, CallRequest, CloseReason, Failure, Negotiated, StartCall};
 
 /// Looks into the link within one poll of a waiting call: about two microseconds, in which most answers arrive.
 const LOOKS_IN_POLL: u32 = 128;
@@ -19,11 +20,8 @@ impl Calls for Engine {
         ticket: &mut Option<u64>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64, Answer>> {
-        let started = self.with(|session, out| match session.start_call(call, out) {
-            StartCall::Busy => {
-                session.wait_turn(ticket, cx.waker());
-                None
-            }
+        let started = self.with(|session, out| match session.start_call(call, Instant::now, out) {
+            StartCall::Busy => session.wait_turn(ticket, call.deadline, cx.waker()).map(Err),
             StartCall::Started(id) => Some(Ok(id)),
             StartCall::Refused(answer) => Some(Err(answer)),
         });

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use crate::codec::Body;
-use crate::link::Buffer;
-use crate::session::{CloseReason, Failure, Metadata, Method, Negotiated};
+use crate::session::{Answer, CallRequest, CloseReason, Failure, Negotiated};
 
 /// A running session, erased: what a driver implements, and clients and replies use.
 pub(crate) trait Calls: Send + Sync + 'static {
@@ -34,8 +32,8 @@ pub(crate) trait Calls: Send + Sync + 'static {
     /// Answers a request.
     fn respond(&self, id: u64, result: Result<&dyn Body, Failure>);
 
-    /// What both sides agreed on.
-    fn negotiated(&self) -> Arc<Negotiated>;
+    /// What both sides agreed on, once they have.
+    fn negotiated(&self) -> Option<Arc<Negotiated>>;
 
     /// Why the session ended, if it has.
     fn close_reason(&self) -> Option<CloseReason>;
@@ -48,32 +46,4 @@ pub(crate) trait Calls: Send + Sync + 'static {
 
     /// Ends the session at once.
     fn close(&self);
-}
-
-/// A call to be made.
-pub(crate) struct CallRequest<'a> {
-    /// Which method.
-    pub(crate) method: &'static Method,
-    /// Its arguments.
-    pub(crate) body: &'a dyn Body,
-    /// What goes along.
-    pub(crate) metadata: &'a Metadata,
-    /// When the caller stops waiting.
-    pub(crate) deadline: Option<Instant>,
-}
-
-/// How a call ended.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// The encoded result.
-    Response(Buffer),
-    /// The peer, or this side's own check, said why not.
-    Failure(Failure),
-    /// The session ended before the answer came.
-    Disconnected {
-        /// Why.
-        reason: CloseReason,
-        /// Whether the peer may have run the call.
-        maybe_executed: bool,
-    },
 }

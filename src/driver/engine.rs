@@ -109,7 +109,12 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Engine {
     /// Joins a session and a link.
-    pub(super) fn new(session: Session, link: Link, dispatch: Arc<dyn Dispatch>, resident: Resident) -> Arc<Self> {
+    pub(super) fn new(
+        session: Session,
+        link: Link,
+        dispatch: Arc<dyn Dispatch>,
+        resident: Resident,
+    ) -> Arc<Self> {
         let local = Arc::new(Local { task: Mutex::new(None), signal: Arc::clone(&link.signal) });
         Arc::new_cyclic(|me| Self {
             core: Mutex::new(Core { session, out: link.transmit }),
@@ -165,7 +170,11 @@ impl Engine {
 
     /// Takes one frame in and then looks at the session; `None` when there is no frame now.
     #[inline]
-    pub(super) fn take_frame<R>(&self, intake: &mut Intake, then: impl FnOnce(&mut Session) -> R) -> Option<R> {
+    pub(super) fn take_frame<R>(
+        &self,
+        intake: &mut Intake,
+        then: impl FnOnce(&mut Session) -> R,
+    ) -> Option<R> {
         let frame = self.next_frame(intake)?;
         intake.spin.saw_message();
         Some(self.with(|session, out| {

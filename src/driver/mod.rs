@@ -7,7 +7,7 @@ mod calls;
 mod dispatch;
 mod slots;
 
-pub(crate) use calls::{Answer, CallRequest, Calls};
+pub(crate) use calls::Calls;
 pub(crate) use dispatch::{Dispatch, Reply, Request};
 pub(crate) use slots::{Handler, Slots};
 

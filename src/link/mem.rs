@@ -21,7 +21,12 @@ pub(crate) fn pair() -> (Link, Link) {
 
 fn end(outgoing: &Arc<Mailbox>, incoming: &Arc<Mailbox>) -> Link {
     Link {
-        transmit: Box::new(Sender { mailbox: Arc::clone(outgoing), reserved: Buffer::new(), staged: Vec::new(), staged_bytes: 0 }),
+        transmit: Box::new(Sender {
+            mailbox: Arc::clone(outgoing),
+            reserved: Buffer::new(),
+            staged: Vec::new(),
+            staged_bytes: 0,
+        }),
         receive: Box::new(Receiver { incoming: Arc::clone(incoming), outgoing: Arc::clone(outgoing) }),
         signal: Arc::new(Bell {
             outgoing: Arc::clone(outgoing),

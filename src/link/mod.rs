@@ -7,12 +7,14 @@ mod buffer;
 mod frame;
 mod mem;
 mod stream;
+mod transport;
 
 pub(crate) use buffer::Buffer;
 pub use frame::BadHeader as BadFrameHeader;
+pub(crate) use frame::{Flags, Frame, Header, Kind};
 pub(crate) use mem::pair as mem_pair;
 pub(crate) use stream::link as stream_link;
-pub(crate) use frame::{Flags, Frame, Header, Kind};
+pub use transport::{FallbackReason, Transport};
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;

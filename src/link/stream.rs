@@ -33,8 +33,19 @@ pub(crate) fn link(socket: UnixStream) -> io::Result<Link> {
         event: OnceLock::new(),
     });
     Ok(Link {
-        transmit: Box::new(Sender { shared: Arc::clone(&shared), bytes: Vec::new(), committed: 0, written: 0, published: 0 }),
-        receive: Box::new(Receiver { shared: Arc::clone(&shared), bytes: vec![0; INBOX].into(), start: 0, end: 0 }),
+        transmit: Box::new(Sender {
+            shared: Arc::clone(&shared),
+            bytes: Vec::new(),
+            committed: 0,
+            written: 0,
+            published: 0,
+        }),
+        receive: Box::new(Receiver {
+            shared: Arc::clone(&shared),
+            bytes: vec![0; INBOX].into(),
+            start: 0,
+            end: 0,
+        }),
         signal: shared,
     })
 }
@@ -119,7 +130,8 @@ struct Receiver {
 impl Receiver {
     /// The complete frame at the front of what has been read, if there is one.
     fn parse(&mut self) -> Result<Option<Frame>, LinkError> {
-        let Some((header, rest)) = self.bytes[self.start..self.end].split_first_chunk::<{ Header::LEN }>() else {
+        let Some((header, rest)) = self.bytes[self.start..self.end].split_first_chunk::<{ Header::LEN }>()
+        else {
             return Ok(None);
         };
         let header = Header::decode(header).map_err(Corrupt::Header)?;

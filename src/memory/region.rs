@@ -105,7 +105,8 @@ impl PeerRegion {
         size: u64,
         verify: impl FnOnce(&[u8; HEADER_LEN]) -> Result<HalfPlan, VerifyError>,
     ) -> Result<Self, AttachError> {
-        let length = usize::try_from(size).map_err(|_| AttachError::OverCap { announced: size, cap: u64::MAX })?;
+        let length =
+            usize::try_from(size).map_err(|_| AttachError::OverCap { announced: size, cap: u64::MAX })?;
         if length < HEADER_LEN {
             return Err(VerifyError::Magic.into());
         }

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use transom_shm_layout::ring::{ConsumerSide, ProducerSide};
-use transom_shm_layout::word::PeerWord;
 use transom_shm_layout::sync::AtomicU64;
+use transom_shm_layout::word::PeerWord;
 
 use super::{OwnRegion, PeerRegion};
 
@@ -27,7 +27,10 @@ pub(crate) struct RingReader {
 }
 
 /// Joins the two halves of a segment: its two rings, and the halves for the bell.
-pub(crate) fn split(own: OwnRegion, peer: PeerRegion) -> (RingWriter, RingReader, Arc<OwnRegion>, Arc<PeerRegion>) {
+pub(crate) fn split(
+    own: OwnRegion,
+    peer: PeerRegion,
+) -> (RingWriter, RingReader, Arc<OwnRegion>, Arc<PeerRegion>) {
     let (own, peer) = (Arc::new(own), Arc::new(peer));
     let writer = RingWriter { own: Arc::clone(&own), peer: Arc::clone(&peer) };
     let reader = RingReader { own: Arc::clone(&own), peer: Arc::clone(&peer) };

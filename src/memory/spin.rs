@@ -47,9 +47,9 @@ impl SpinPolicy {
 
     /// This side goes to sleep at `now`: judges the time since it last did.
     pub(crate) fn about_to_sleep(&mut self, now: Instant) {
-        let near = self.since.is_some_and(|since| {
-            now.saturating_duration_since(since) / self.messages.max(1) <= FAR_APART
-        });
+        let near = self
+            .since
+            .is_some_and(|since| now.saturating_duration_since(since) / self.messages.max(1) <= FAR_APART);
         self.looks = if near && !sys::cpu::is_only_one() { LOOKS } else { 0 };
         self.messages = 0;
         self.since = Some(now);

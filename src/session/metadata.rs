@@ -166,8 +166,7 @@ impl Metadata {
     pub(super) fn encode(&self, to: &mut Writer<'_>) {
         to.put(&short(self.entries.len()));
         for Entry { key, value, sensitive, no_propagate } in &self.entries {
-            let flags =
-                if *sensitive { SENSITIVE } else { 0 } | if *no_propagate { NO_PROPAGATE } else { 0 };
+            let flags = if *sensitive { SENSITIVE } else { 0 } | if *no_propagate { NO_PROPAGATE } else { 0 };
             let (kind, number);
             let bytes = match value {
                 Value::Text(text) => (kind = TEXT, text.as_bytes()).1,

@@ -1,65 +1,57 @@
 //! The session protocol: a state machine without I/O and without a clock.
+//!
+//! Frames, commands and the time go in; frames, wake-ups and the next deadline come out. Outgoing frames are written
+//! straight into the link's [`Transmit`](crate::link::Transmit), which the driver lends for each step.
+//!
+//! ```text
+//!  initiator                acceptor
+//!     | -- Hello ------------> |      versions, limits, metadata
+//!     | <------------ Welcome- |      the version chosen, limits, metadata      (or Refuse, from either side)
+//!     | -- Confirm ----------> |      open
+//!     | -- Bind, Call -------> |      and the other way round, at any time
+//!     | <-- Response/Failure - |      in any order
+//!     | -- Goodbye ----------> |      no more calls; those in flight finish
+//! ```
+//!
+//! # Invariants
+//! - P1  A request ends exactly once, here and at the peer; its slot is free when the answer has passed.
+//! - P2  Whatever an inbound frame provokes has its place beforehand: an answer in its request's entry, a
+//!   cancellation in its call's. Receiving never waits for sending.
+//! - P3  Memory is bounded: for each direction `requests` messages of at most `payload` bytes, one in assembly.
+//! - P4  After the end every call has its answer, every handler is cancelled, and nothing is sent.
 
+mod assembly;
+mod call;
+mod close;
+mod control;
+mod failure;
+mod handshake;
+mod incoming;
+mod limits;
+mod machine;
+mod metadata;
 mod method;
+mod options;
+mod outbox;
+mod outgoing;
+mod rule;
+mod settings;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod turns;
+mod wire;
 
-pub use close::{CloseReason, Rule};
+pub(crate) use call::{Answer, CallRequest, Inbound, StartCall};
+pub use close::{CloseReason, ProtocolError, Side};
 pub(crate) use failure::Failure;
-pub use metadata::Metadata;
-pub(crate) use method::Method;
-pub use negotiated::Negotiated;
-
-mod close {
-    //! Why sessions end. (To be filled by the session's own files.)
-    /// Why a session ended.
-    #[derive(Clone, Debug)]
-    #[non_exhaustive]
-    pub enum CloseReason {
-        /// This side closed it.
-        Local,
-    }
-    /// A rule of the protocol.
-    #[derive(Clone, Copy, Debug)]
-    #[non_exhaustive]
-    pub enum Rule {}
-}
-mod metadata {
-    //! Entries that go along with calls.
-    /// Ordered entries that go along with a call.
-    #[derive(Clone, Debug, Default)]
-    pub struct Metadata {}
-}
-mod negotiated {
-    //! What both sides agreed on.
-    /// What both sides agreed on.
-    #[derive(Clone, Debug)]
-    pub struct Negotiated {}
-}
-mod failure {
-    //! Why a call failed.
-    use crate::link::Buffer;
-    /// Why a call failed, as the wire says it.
-    #[derive(Debug)]
-    pub(crate) enum Failure {
-        /// The handler's own error, encoded.
-        User(Buffer),
-        /// No such method.
-        UnknownMethod,
-        /// Arguments or result did not decode, or their types differ; the text says what.
-        InvalidPayload(String),
-        /// Cancelled, or the handler gave no reply.
-        Cancelled,
-        /// Out of time.
-        DeadlineExceeded,
-        /// The handler panicked.
-        HandlerPanicked,
-        /// The message exceeds what the peer takes.
-        TooLarge {
-            /// Its size.
-            size: u64,
-            /// The most it may be.
-            limit: u64,
-        },
-        /// The peer takes no calls now.
-        Refused,
-    }
-}
+pub use handshake::Refusal;
+pub use limits::{BadLimit, Limits};
+pub(crate) use machine::Session;
+pub use metadata::{Entry, Metadata, MetadataError, Value};
+pub use method::Method;
+pub use rule::Rule;
+pub(crate) use settings::{Methods, Settings};
+pub use settings::{Negotiated, Role};

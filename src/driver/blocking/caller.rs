@@ -7,13 +7,12 @@ use std::thread::Thread;
 use std::time::Instant;
 
 use crate::driver::engine::{Engine, Resident};
-use crate::driver::{Answer, CallRequest};
 use crate::link::{Signal, SleepMode, Transmit};
-use crate::session::{CloseReason, Negotiated, Session, StartCall};
+use crate::session::{Answer, CallRequest, CloseReason, Negotiated, Session, StartCall};
 
 /// A call on this thread.
 pub(in crate::driver) fn call(engine: &Engine, call: &CallRequest<'_>) -> Answer {
-    let first = engine.with(|session, out| session.start_call(call, out));
+    let first = engine.with(|session, out| session.start_call(call, Instant::now, out));
     let started = match first {
         StartCall::Started(id) => Ok(id),
         StartCall::Refused(answer) => Err(answer),
@@ -36,14 +35,13 @@ pub(in crate::driver) fn call(engine: &Engine, call: &CallRequest<'_>) -> Answer
 #[cold]
 fn wait_turn(engine: &Engine, call: &CallRequest<'_>) -> Result<u64, Answer> {
     let mut ticket = None;
-    let started = wait(engine, call.deadline, |session, out, waker| match session.start_call(call, out) {
-        StartCall::Started(id) => Some(Ok(id)),
-        StartCall::Refused(answer) => Some(Err(answer)),
-        StartCall::Busy => {
-            if let Some(waker) = waker {
-                session.wait_turn(&mut ticket, waker);
+    let started = wait(engine, call.deadline, |session, out, waker| {
+        match session.start_call(call, Instant::now, out) {
+            StartCall::Started(id) => Some(Ok(id)),
+            StartCall::Refused(answer) => Some(Err(answer)),
+            StartCall::Busy => {
+                session.wait_turn(&mut ticket, call.deadline, waker.unwrap_or(Waker::noop())).map(Err)
             }
-            None
         }
     });
     if let Some(ticket) = ticket {
@@ -103,7 +101,9 @@ fn wait<T>(
         if engine.is_lost() {
             engine.bury(&mut intake);
         }
-        if done.is_some() || engine.peek(|session| session.has_requests()) && engine.resident != Resident::None {
+        if done.is_some()
+            || engine.peek(|session| session.has_requests()) && engine.resident != Resident::None
+        {
             engine.leave(intake, false);
             if let Some(done) = done {
                 break done;

@@ -16,7 +16,11 @@ use crate::session::Session;
 ///
 /// # Errors
 /// When the link's lifeline cannot be watched.
-pub(crate) fn start(session: Session, link: Link, dispatch: Arc<dyn Dispatch>) -> io::Result<(Arc<Engine>, Option<Watch>)> {
+pub(crate) fn start(
+    session: Session,
+    link: Link,
+    dispatch: Arc<dyn Dispatch>,
+) -> io::Result<(Arc<Engine>, Option<Watch>)> {
     begin(session, link, dispatch, Resident::None)
 }
 
@@ -24,7 +28,11 @@ pub(crate) fn start(session: Session, link: Link, dispatch: Arc<dyn Dispatch>) -
 ///
 /// # Errors
 /// When the lifeline cannot be watched or the thread cannot be started.
-pub(crate) fn start_serving(session: Session, link: Link, dispatch: Arc<dyn Dispatch>) -> io::Result<Arc<Engine>> {
+pub(crate) fn start_serving(
+    session: Session,
+    link: Link,
+    dispatch: Arc<dyn Dispatch>,
+) -> io::Result<Arc<Engine>> {
     let (engine, watch) = begin(session, link, dispatch, Resident::Thread)?;
     let shared = Arc::clone(&engine);
     std::thread::Builder::new().name("transom".to_owned()).spawn(move || {

@@ -26,7 +26,11 @@ const LOOKS_IN_POLL: u32 = 128;
 ///
 /// # Errors
 /// When the runtime cannot watch the link's descriptors.
-pub(crate) fn start(mut session: Session, mut link: Link, dispatch: Arc<dyn Dispatch>) -> io::Result<Arc<Engine>> {
+pub(crate) fn start(
+    mut session: Session,
+    mut link: Link,
+    dispatch: Arc<dyn Dispatch>,
+) -> io::Result<Arc<Engine>> {
     session.start(&mut *link.transmit);
     let signal = Arc::clone(&link.signal);
     let bell = match signal.descriptor() {
@@ -88,18 +92,19 @@ struct Task {
 
 impl Task {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.engine.local.register(cx.waker());
+        let engine = Arc::clone(&self.engine);
+        engine.local.register(cx.waker());
         loop {
-            if serve(&self.engine, &mut self.slots, &mut self.tasks) == Served::Some {
+            if serve(&engine, &mut self.slots, &mut self.tasks) == Served::Some {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             // A caller that holds the role wakes this task when it leaves.
-            let Some(mut intake) = self.engine.take_role() else { return Poll::Pending };
-            self.engine.leave_bell(RESIDENT);
+            let Some(mut intake) = engine.take_role() else { return Poll::Pending };
+            engine.leave_bell(RESIDENT);
             let mut looks = 0;
             let found = loop {
-                match self.engine.take_frame(&mut intake, |session| session.has_requests()) {
+                match engine.take_frame(&mut intake, |session| session.has_requests()) {
                     Some(true) => break true,
                     Some(false) => {
                         self.rounds = 0;
@@ -114,36 +119,36 @@ impl Task {
             };
             if found {
                 self.rounds = 0;
-                self.engine.leave(intake, false);
+                engine.leave(intake, false);
                 continue;
             }
-            if self.engine.is_lost() {
-                self.engine.bury(&mut intake);
+            if engine.is_lost() {
+                engine.bury(&mut intake);
             }
-            if self.engine.peek(|session| session.is_over()) {
-                self.engine.leave(intake, false);
-                self.engine.wake_all();
+            if engine.peek(|session| session.is_over()) {
+                engine.leave(intake, false);
+                engine.wake_all();
                 return Poll::Ready(());
             }
             self.rounds += 1;
-            if intake.spin.looks_on(self.rounds * LOOKS_IN_POLL) && self.engine.signal.may_spin() {
-                self.engine.leave(intake, false);
+            if intake.spin.looks_on(self.rounds * LOOKS_IN_POLL) && engine.signal.may_spin() {
+                engine.leave(intake, false);
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
             self.rounds = 0;
             intake.spin.about_to_sleep(Instant::now());
             if self.poll_events(cx) {
-                self.engine.leave(intake, false);
+                engine.leave(intake, false);
                 continue;
             }
-            self.engine.enter_bell(RESIDENT);
-            if self.engine.announce(&mut intake, SleepMode::Descriptor).is_some() {
+            engine.enter_bell(RESIDENT);
+            if engine.announce(&mut intake, SleepMode::Descriptor).is_some() {
                 let _wanted_is_served_by_the_sleeper = intake.release();
                 return Poll::Pending;
             }
-            self.engine.leave_bell(RESIDENT);
-            self.engine.leave(intake, false);
+            engine.leave_bell(RESIDENT);
+            engine.leave(intake, false);
         }
     }
 
@@ -164,7 +169,9 @@ impl Task {
                 }
             }
         }
-        while let Some(Poll::Ready(Ok(mut hang_up))) = self.lifeline.as_ref().map(|line| line.poll_read_ready(cx)) {
+        while let Some(Poll::Ready(Ok(mut hang_up))) =
+            self.lifeline.as_ref().map(|line| line.poll_read_ready(cx))
+        {
             if self.engine.signal.has_hung_up() {
                 self.engine.hung_up();
                 again = true;

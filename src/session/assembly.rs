@@ -1,0 +1,69 @@
+//! Putting a message together that came in fragments.
+//!
+//! The first fragment begins with the size of the whole, eight bytes; all but the last carry [`Flags::MORE`].
+//! At most one message is in assembly; whole frames of other messages may come in between.
+
+use super::Rule;
+use crate::link::{Buffer, Flags, Frame, Header};
+
+/// The message in assembly, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Assembly(Option<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    header: Header,
+    total: usize,
+    bytes: Vec<u8>,
+}
+
+/// Bytes that announce the size of a message in fragments.
+pub(super) const SIZE: usize = 8;
+
+impl Assembly {
+    /// Takes a frame in; gives it back if it is whole or completes a message.
+    pub(super) fn accept(&mut self, mut frame: Frame, limit: usize) -> Result<Option<Frame>, Rule> {
+        let more = frame.header.flags.contains(Flags::MORE);
+        let flags = frame.header.flags.without(Flags::MORE);
+        match &mut self.0 {
+            None if !more => Ok(Some(frame)),
+            None => {
+                let (size, rest) = frame.payload.split_first_chunk::<SIZE>().ok_or(Rule::FragmentSize)?;
+                let total = usize::try_from(u64::from_le_bytes(*size)).map_err(|_| Rule::PayloadLimit)?;
+                if total > limit {
+                    return Err(Rule::PayloadLimit);
+                }
+                if rest.len() >= total {
+                    return Err(Rule::FragmentSize);
+                }
+                let bytes = rest.to_vec();
+                self.0 = Some(Parts { header: Header { flags, ..frame.header }, total, bytes });
+                Ok(None)
+            }
+            Some(parts) if parts.continues(&frame.header) => {
+                if flags != parts.header.flags {
+                    return Err(Rule::FragmentOrder);
+                }
+                let now = parts.bytes.len() + frame.payload.len();
+                if (more && now >= parts.total) || (!more && now != parts.total) || frame.payload.is_empty() {
+                    return Err(Rule::FragmentSize);
+                }
+                parts.bytes.append(&mut frame.payload);
+                if more {
+                    return Ok(None);
+                }
+                let parts = self.0.take();
+                Ok(parts.map(|parts| Frame { header: parts.header, payload: Buffer::from(parts.bytes) }))
+            }
+            Some(_) if more => Err(Rule::FragmentOrder),
+            Some(_) => Ok(Some(frame)),
+        }
+    }
+}
+
+impl Parts {
+    fn continues(&self, header: &Header) -> bool {
+        (self.header.kind, self.header.connection, self.header.id, self.header.method)
+            == (header.kind, header.connection, header.id, header.method)
+    }
+}

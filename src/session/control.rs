@@ -1,0 +1,158 @@
+//! The frames that open and end a session.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::handshake::{Hello, LEAST, NEWEST, Refusal};
+use super::machine::{Farewell, Phase};
+use super::timers::Timer;
+use super::wire::Reader;
+use super::{CloseReason, Limits, Metadata, Negotiated, ProtocolError, Rule, Session, Side};
+use crate::link::{Frame, Header, Kind, Transmit};
+
+/// The one byte of a goodbye: those in flight may finish.
+const POLITE: u8 = 0;
+/// The one byte of a goodbye: it is over now.
+const AT_ONCE: u8 = 1;
+
+impl Session {
+    pub(super) fn handle_hello(&mut self, frame: &Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
+        let Phase::Opening { agreed: None } = &self.phase else { return Err(Rule::HandshakeOrder) };
+        let hello = self.read_hello(frame)?;
+        let version = match hello.choose() {
+            Ok(version) => version,
+            Err(refusal) => {
+                self.refuse(refusal, out);
+                return Ok(());
+            }
+        };
+        let welcome = self.hello(version, 0).encode();
+        self.outbox.send(Header::new(Kind::Welcome), &welcome, out);
+        let agreed = self.agree(version, hello.limits, hello.metadata);
+        self.phase = Phase::Opening { agreed: Some(agreed) };
+        Ok(())
+    }
+
+    pub(super) fn handle_welcome(&mut self, frame: &Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
+        let welcome = self.read_hello(frame)?;
+        let version = welcome.newest;
+        if !(LEAST..=NEWEST).contains(&version) {
+            let refusal =
+                Refusal::Version { newest: NEWEST, least: LEAST, peer_newest: version, peer_least: version };
+            self.refuse(refusal, out);
+            return Ok(());
+        }
+        self.outbox.send(Header::new(Kind::Confirm), &version.to_le_bytes(), out);
+        let agreed = self.agree(version, welcome.limits, welcome.metadata);
+        self.opened(agreed);
+        Ok(())
+    }
+
+    pub(super) fn handle_confirm(&mut self, frame: &Frame) -> Result<(), Rule> {
+        let Phase::Opening { agreed: Some(agreed) } = &self.phase else { return Err(Rule::HandshakeOrder) };
+        if *frame.payload != agreed.version.to_le_bytes() {
+            return Err(Rule::HandshakeForm);
+        }
+        let agreed = Arc::clone(agreed);
+        self.opened(agreed);
+        Ok(())
+    }
+
+    pub(super) fn handle_refuse(&mut self, frame: &Frame) -> Result<(), Rule> {
+        let refusal = Refusal::decode(&frame.payload).map_err(|_| Rule::HandshakeForm)?;
+        self.end(CloseReason::Refused { refusal, by: Side::Peer });
+        Ok(())
+    }
+
+    fn read_hello(&self, frame: &Frame) -> Result<Hello, Rule> {
+        let hello = Hello::decode(&frame.payload).map_err(|_| Rule::HandshakeForm)?;
+        if hello.role != self.role.other() {
+            return Err(Rule::HandshakeRole);
+        }
+        hello.limits.check().map_err(|_| Rule::HandshakeLimit)?;
+        Ok(hello)
+    }
+
+    fn refuse(&mut self, refusal: Refusal, out: &mut dyn Transmit) {
+        self.last_words(Kind::Refuse, &refusal.encode(), out);
+        self.end(CloseReason::Refused { refusal, by: Side::Local });
+    }
+
+    fn agree(&self, version: u16, limits: Limits, peer_metadata: Metadata) -> Arc<Negotiated> {
+        Arc::new(Negotiated {
+            version,
+            role: self.role,
+            transport: self.settings.transport.clone(),
+            limits: self.settings.limits.stricter(limits),
+            peer_metadata,
+        })
+    }
+
+    /// Ends politely: no call is made any more on either side, and it is over when those in flight have finished, at
+    /// the latest at `deadline`.
+    pub(crate) fn goodbye(&mut self, out: &mut dyn Transmit, deadline: Option<Instant>) {
+        match &mut self.phase {
+            Phase::Over { .. } => return,
+            Phase::Opening { .. } => return self.close(CloseReason::Local, out),
+            Phase::Open { farewell, .. } => {
+                if *farewell == Farewell::None {
+                    *farewell = Farewell::Said;
+                    self.outbox.send(Header::new(Kind::Goodbye), &[POLITE], out);
+                    self.wake_turns();
+                }
+            }
+        }
+        if let Some(at) = deadline {
+            self.timers.set(at, Timer::Goodbye);
+        }
+        self.end_if_done();
+    }
+
+    /// Ends at once.
+    pub(crate) fn close(&mut self, reason: CloseReason, out: &mut dyn Transmit) {
+        if !self.is_over() {
+            self.last_words(Kind::Goodbye, &[AT_ONCE], out);
+            self.end(reason);
+        }
+    }
+
+    pub(super) fn handle_goodbye(&mut self, frame: &Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
+        let Phase::Open { farewell, .. } = &mut self.phase else { return Ok(()) };
+        match (frame.payload.as_slice(), *farewell) {
+            ([POLITE], Farewell::Said) => *farewell = Farewell::Answered,
+            ([POLITE], Farewell::None) => {
+                *farewell = Farewell::Heard;
+                self.outbox.send(Header::new(Kind::Goodbye), &[POLITE], out);
+                self.wake_turns();
+            }
+            ([AT_ONCE], _) => self.end(CloseReason::Goodbye),
+            _ => return Err(Rule::GoodbyeForm),
+        }
+        self.end_if_done();
+        Ok(())
+    }
+
+    /// After both goodbyes it is over when nothing is in flight.
+    pub(super) fn end_if_done(&mut self) {
+        let reason = match &self.phase {
+            Phase::Open { farewell: Farewell::Answered, .. } => CloseReason::Local,
+            Phase::Open { farewell: Farewell::Heard, .. } => CloseReason::Goodbye,
+            Phase::Open { .. } | Phase::Opening { .. } | Phase::Over { .. } => return,
+        };
+        if self.outgoing.is_idle() && self.incoming.in_flight() == 0 && self.outbox.is_empty() {
+            self.end(reason);
+        }
+    }
+
+    /// Whether the peer has said that it makes no more calls.
+    pub(super) fn peer_said_goodbye(&self) -> bool {
+        matches!(&self.phase, Phase::Open { farewell: Farewell::Answered | Farewell::Heard, .. })
+    }
+
+    pub(super) fn handle_protocol_error(&mut self, frame: &Frame) -> Result<(), Rule> {
+        let rule = Reader::new(&frame.payload).u16().map_or(Rule::Unknown, Rule::from_code);
+        tracing::warn!(target: "transom::session", %rule, "the peer says that this side broke a rule");
+        self.end(CloseReason::Protocol(ProtocolError { rule, by: Side::Local }));
+        Ok(())
+    }
+}

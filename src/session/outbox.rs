@@ -1,0 +1,119 @@
+//! Messages that found no room in the link, or need more than one frame, in the order in which they go out.
+//!
+//! It is bounded because every message in it has a slot elsewhere: an answer its request's, a call or a cancellation
+//! its call's; the others are sent once in a session.
+
+use std::collections::VecDeque;
+
+use super::assembly::SIZE;
+use crate::link::{Buffer, Flags, Full, Header, Transmit};
+
+/// A message on its way.
+#[derive(Debug)]
+struct Message {
+    header: Header,
+    bytes: Buffer,
+    /// How many of its bytes are in the link.
+    sent: usize,
+}
+
+/// The messages that wait.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    waiting: VecDeque<Message>,
+}
+
+impl Outbox {
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether the first message is one that goes in fragments and has begun to: others may go in between.
+    fn only_fragments(&self) -> bool {
+        self.waiting.len() == 1 && self.waiting.front().is_some_and(|message| message.sent > 0)
+    }
+
+    /// Writes a message of one frame into the link.
+    ///
+    /// # Errors
+    /// [`Full`] if there is no room now, it is too long for one frame, or others wait before it.
+    #[inline]
+    pub(super) fn try_send(
+        &self,
+        header: Header,
+        length: usize,
+        out: &mut dyn Transmit,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), Full> {
+        if length > out.max_payload() || !(self.waiting.is_empty() || self.only_fragments()) {
+            return Err(Full);
+        }
+        write(out.reserve(length)?);
+        // At most `max_payload`, which a frame's length can hold.
+        out.commit(&Header { length: u32::try_from(length).map_err(|_| Full)?, ..header });
+        Ok(())
+    }
+
+    /// Whether a message of one frame and this length would go out now.
+    pub(super) fn has_room(&self, length: usize, out: &mut dyn Transmit) -> bool {
+        (self.waiting.is_empty() || self.only_fragments()) && out.reserve(length).is_ok()
+    }
+
+    /// Sends a message now, or keeps it until there is room.
+    pub(super) fn send(&mut self, header: Header, bytes: &[u8], out: &mut dyn Transmit) {
+        if self.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_err() {
+            self.keep(header, Buffer::copy_of(bytes));
+        }
+    }
+
+    /// Keeps a message that is to go out when there is room.
+    pub(super) fn keep(&mut self, header: Header, bytes: Buffer) {
+        self.waiting.push_back(Message { header, bytes, sent: 0 });
+    }
+
+    /// Takes back a message of which nothing has been sent.
+    pub(super) fn take_back(&mut self, is_it: impl Fn(&Header) -> bool) -> bool {
+        let found = self.waiting.iter().position(|message| message.sent == 0 && is_it(&message.header));
+        found.and_then(|at| self.waiting.remove(at)).is_some()
+    }
+
+    /// Writes what there is room for; calls `sent` for each message that is wholly in the link.
+    pub(super) fn flush(&mut self, out: &mut dyn Transmit, mut sent: impl FnMut(&Header)) {
+        while let Some(message) = self.waiting.front_mut() {
+            match message.advance(out) {
+                Ok(true) => {
+                    sent(&message.header);
+                    self.waiting.pop_front();
+                }
+                Ok(false) => {}
+                Err(Full) => return,
+            }
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+}
+
+impl Message {
+    /// Sends its next frame; whether that was the last.
+    fn advance(&mut self, out: &mut dyn Transmit) -> Result<bool, Full> {
+        let most = out.max_payload();
+        let whole = self.bytes.len() <= most;
+        let prefix = if whole || self.sent > 0 { 0 } else { SIZE };
+        let left = self.bytes.len() - self.sent;
+        let length = left.min(most - prefix);
+        let place = out.reserve(prefix + length)?;
+        let (size, place) = place.split_at_mut(prefix);
+        size.copy_from_slice(&(self.bytes.len() as u64).to_le_bytes()[..prefix]);
+        place.copy_from_slice(&self.bytes[self.sent..self.sent + length]);
+        self.sent += length;
+        let last = self.sent == self.bytes.len();
+        let flags = if last { self.header.flags } else { self.header.flags.with(Flags::MORE) };
+        let length = u32::try_from(prefix + length).map_err(|_| Full)?;
+        out.commit(&Header { flags, length, ..self.header });
+        Ok(last)
+    }
+}

@@ -1,0 +1,70 @@
+//! What a session is started with, and what both sides then agree on.
+
+use std::time::Instant;
+
+use super::{Limits, Metadata, Method};
+use crate::link::Transport;
+
+/// Which side of a session this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It opened the link and says hello. Its requests have odd IDs.
+    Initiator,
+    /// It accepted the link. Its requests have even IDs.
+    Acceptor,
+}
+
+impl Role {
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Initiator => Self::Acceptor,
+            Self::Acceptor => Self::Initiator,
+        }
+    }
+
+    /// The ID of this side's first request; every next one is two higher.
+    pub(super) fn first_id(self) -> u64 {
+        match self {
+            Self::Initiator => 1,
+            Self::Acceptor => 2,
+        }
+    }
+
+    /// Whether `id` is one that this side gives to its requests.
+    pub(super) fn owns(self, id: u64) -> bool {
+        id != 0 && id % 2 == self.first_id() % 2
+    }
+}
+
+/// Finds the methods that this side serves.
+pub(crate) type Methods = Box<dyn Fn(u64) -> Option<&'static Method> + Send>;
+
+/// What a session is started with.
+pub(crate) struct Settings {
+    /// What this side is willing to take.
+    pub(crate) limits: Limits,
+    /// What this side tells the peer about itself.
+    pub(crate) metadata: Metadata,
+    /// What carries the frames.
+    pub(crate) transport: Transport,
+    /// When the handshake must be done.
+    pub(crate) open_until: Option<Instant>,
+    /// What this side serves.
+    pub(crate) methods: Methods,
+}
+
+/// What both sides of a session agreed on in its handshake.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Negotiated {
+    /// The version of the session protocol.
+    pub version: u16,
+    /// Which side this is.
+    pub role: Role,
+    /// What carries the frames, and why it is not shared memory if it is not.
+    pub transport: Transport,
+    /// The limits that both sides keep to: of each the stricter.
+    pub limits: Limits,
+    /// What the peer told about itself.
+    pub peer_metadata: Metadata,
+}

@@ -1,0 +1,83 @@
+//! Callers that wait until a call may be started: too many are in flight, or there is no room in the link.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+use std::time::Instant;
+
+/// The callers that wait, in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    waiting: VecDeque<Waiting>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    ticket: u64,
+    deadline: Option<Instant>,
+    /// Taken when it is woken; a caller that must wait on registers again and keeps its place.
+    waker: Option<Waker>,
+    expired: bool,
+}
+
+impl Turns {
+    /// Registers a caller, or its new waker. Says whether its time is over instead.
+    pub(super) fn wait(
+        &mut self,
+        ticket: &mut Option<u64>,
+        deadline: Option<Instant>,
+        waker: &Waker,
+    ) -> Wait {
+        let known =
+            ticket.and_then(|ticket| self.waiting.iter_mut().find(|waiting| waiting.ticket == ticket));
+        match known {
+            Some(waiting) if waiting.expired => Wait::Expired,
+            Some(waiting) => {
+                waiting.waker = Some(waker.clone());
+                Wait::Known
+            }
+            None => {
+                let new = self.next;
+                self.next += 1;
+                *ticket = Some(new);
+                self.waiting.push_back(Waiting {
+                    ticket: new,
+                    deadline,
+                    waker: Some(waker.clone()),
+                    expired: false,
+                });
+                Wait::Registered(new)
+            }
+        }
+    }
+
+    /// A caller waits no more; the deadline that was set for it.
+    pub(super) fn leave(&mut self, ticket: u64) -> Option<Instant> {
+        let at = self.waiting.iter().position(|waiting| waiting.ticket == ticket)?;
+        self.waiting.remove(at).and_then(|waiting| waiting.deadline)
+    }
+
+    /// A caller's time is over.
+    pub(super) fn expire(&mut self, ticket: u64, wakers: &mut Vec<Waker>) {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.ticket == ticket) {
+            waiting.expired = true;
+            wakers.extend(waiting.waker.take());
+        }
+    }
+
+    /// Wakes the first `count` callers, those counted that were woken before and have not come yet.
+    pub(super) fn wake(&mut self, count: usize, wakers: &mut Vec<Waker>) {
+        wakers.extend(self.waiting.iter_mut().take(count).filter_map(|waiting| waiting.waker.take()));
+    }
+}
+
+/// What became of a caller's wish to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// It waits from now on, under this ticket.
+    Registered(u64),
+    /// It waited before and waits on.
+    Known,
+    /// Its time is over.
+    Expired,
+}
