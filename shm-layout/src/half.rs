@@ -289,8 +289,14 @@ mod tests {
             assert_eq!(HalfPlan::new(HalfConfig { ring, ..config }), Err(PlanError::Ring(ring)));
         }
         let credit_cells = MAX_CREDIT_CELLS + 1;
-        assert_eq!(HalfPlan::new(HalfConfig { credit_cells, ..config }), Err(PlanError::CreditCells(credit_cells)));
+        assert_eq!(
+            HalfPlan::new(HalfConfig { credit_cells, ..config }),
+            Err(PlanError::CreditCells(credit_cells))
+        );
         let board_slots = MAX_BOARD_SLOTS + 1;
-        assert_eq!(HalfPlan::new(HalfConfig { board_slots, ..config }), Err(PlanError::BoardSlots(board_slots)));
+        assert_eq!(
+            HalfPlan::new(HalfConfig { board_slots, ..config }),
+            Err(PlanError::BoardSlots(board_slots))
+        );
     }
 }

@@ -21,6 +21,12 @@ struct Parts {
 pub(super) const SIZE: usize = 8;
 
 impl Assembly {
+    /// Whether a frame with this header goes on with the message in assembly.
+    #[inline]
+    pub(super) fn is_continued_by(&self, header: &Header) -> bool {
+        self.0.as_ref().is_some_and(|parts| parts.continues(header))
+    }
+
     /// Takes a frame in; gives it back if it is whole or completes a message.
     pub(super) fn accept(&mut self, mut frame: Frame, limit: usize) -> Result<Option<Frame>, Rule> {
         let more = frame.header.flags.contains(Flags::MORE);

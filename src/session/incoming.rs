@@ -95,14 +95,11 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn handle_call(
-        &mut self,
-        frame: Frame,
-        out: &mut dyn Transmit,
-        now: &dyn Fn() -> Instant,
-    ) -> Result<(), Rule> {
+    /// A request begins: its slot is taken from its first fragment on.
+    #[inline]
+    pub(super) fn admit(&mut self, header: &Header) -> Result<(), Rule> {
         let Phase::Open { agreed, .. } = &self.phase else { return Ok(()) };
-        let (id, method) = (frame.header.id, frame.header.method);
+        let id = header.id;
         if !self.role.other().owns(id) {
             return Err(Rule::RequestParity);
         }
@@ -115,6 +112,20 @@ impl Session {
         if self.peer_said_goodbye() {
             return Err(Rule::CallAfterGoodbye);
         }
+        self.incoming.highest = id;
+        self.incoming.requests.insert(id, Request { deadline: None, expired: false, answered: false });
+        Ok(())
+    }
+
+    /// An admitted request is here.
+    pub(super) fn handle_call(
+        &mut self,
+        frame: Frame,
+        out: &mut dyn Transmit,
+        now: &dyn Fn() -> Instant,
+    ) -> Result<(), Rule> {
+        let Phase::Open { agreed, .. } = &self.phase else { return Ok(()) };
+        let (id, method) = (frame.header.id, frame.header.method);
         let received = if frame.header.flags.contains(Flags::OPTIONS) {
             let received = Received::decode(&frame.payload).map_err(|_| Rule::OptionsForm)?;
             if received.metadata.len() > usize::from(agreed.limits.metadata_entries)
@@ -126,14 +137,15 @@ impl Session {
         } else {
             Received::none()
         };
-        self.incoming.highest = id;
         // A time too far ahead to be told is no limit.
         let deadline = received.left.and_then(|left| now().checked_add(left));
-        self.incoming.requests.insert(id, Request { deadline, expired: false, answered: false });
         let failure = match self.incoming.bindings.get(&method) {
             Some(Binding::Same) => {
                 if let Some(at) = deadline {
                     self.timers.set(at, Timer::Request(id));
+                    if let Some(request) = self.incoming.requests.get_mut(&id) {
+                        request.deadline = deadline;
+                    }
                 }
                 let Received { metadata, body, .. } = received;
                 self.incoming.queue.push_back(Inbound {

@@ -121,6 +121,9 @@ impl Session {
         if frame.header.connection != 0 {
             return Err(Rule::Connection);
         }
+        if frame.header.kind == Kind::Call && !self.assembly.is_continued_by(&frame.header) {
+            self.admit(&frame.header)?;
+        }
         let Some(frame) = self.assembly.accept(frame, limit)? else { return Ok(()) };
         if frame.payload.len() > limit {
             return Err(Rule::PayloadLimit);
@@ -217,7 +220,6 @@ impl Session {
     /// Writes what waits for room in the link.
     pub(crate) fn flush(&mut self, out: &mut dyn Transmit) {
         let Self { outbox, outgoing, incoming, timers, .. } = self;
-        let before = incoming.in_flight();
         outbox.flush(out, |header| match header.kind {
             Kind::Call => outgoing.sent(header.id),
             Kind::Response | Kind::Failure => incoming.answered(header.id, timers),
@@ -226,9 +228,7 @@ impl Session {
         if self.outgoing.starves_no_more(&self.outbox, out) {
             self.wake_turns();
         }
-        if self.incoming.in_flight() < before {
-            self.end_if_done();
-        }
+        self.end_if_done();
     }
 
     /// Whether something waits for room in the link.

@@ -60,9 +60,11 @@ impl Outbox {
         (self.waiting.is_empty() || self.only_fragments()) && out.reserve(length).is_ok()
     }
 
-    /// Sends a message now, or keeps it until there is room.
+    /// Sends a message now, or keeps it until there is room. It never overtakes another.
     pub(super) fn send(&mut self, header: Header, bytes: &[u8], out: &mut dyn Transmit) {
-        if self.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_err() {
+        if !self.is_empty()
+            || self.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_err()
+        {
             self.keep(header, Buffer::copy_of(bytes));
         }
     }

@@ -63,6 +63,12 @@ impl Outgoing {
         }
     }
 
+    /// Whether nothing at all is kept of any call.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.live == 0
     }

@@ -1,1 +1,395 @@
+//! Two sessions on a simulated link with virtual time: seeded, every invariant checked after every step.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::{
+    Answer, CallRequest, CloseReason, Failure, Limits, Metadata, Method, Role, Session, Settings, StartCall,
+};
+use crate::codec::Body;
+use crate::link::{Buffer, Frame, Full, Header, Transmit, Transport};
+
+/// Echoes its argument.
+pub(super) static ECHO: Method = Method { id: 7, service: "sim", name: "echo", types: || 1 };
+/// Served by nobody.
+pub(super) static MISSING: Method = Method { id: 8, service: "sim", name: "missing", types: || 1 };
+/// Known to both sides with different types.
+pub(super) static DIFFERS: Method = Method { id: 9, service: "sim", name: "differs", types: || 1 };
+static DIFFERS_HERE: Method = Method { id: 9, service: "sim", name: "differs", types: || 2 };
+
+/// One direction of the simulated link.
+#[derive(Default)]
+pub(super) struct Wire {
+    pub(super) frames: VecDeque<Frame>,
+    pub(super) bytes: usize,
+}
+
+/// The sending end of a direction: small frames, little room, as on a tiny ring.
+pub(super) struct Sender {
+    wire: Arc<Mutex<Wire>>,
+    capacity: usize,
+    most: usize,
+    reserved: Vec<u8>,
+}
+
+impl Transmit for Sender {
+    fn max_payload(&self) -> usize {
+        self.most
+    }
+
+    fn reserve(&mut self, length: usize) -> Result<&mut [u8], Full> {
+        assert!(length <= self.most);
+        if self.wire.lock().unwrap().bytes + Header::LEN + length > self.capacity {
+            return Err(Full);
+        }
+        self.reserved = vec![0xAA; length];
+        Ok(&mut self.reserved)
+    }
+
+    fn commit(&mut self, header: &Header) {
+        let payload = std::mem::take(&mut self.reserved);
+        assert_eq!(usize::try_from(header.length), Ok(payload.len()));
+        let mut wire = self.wire.lock().unwrap();
+        wire.bytes += Header::LEN + payload.len();
+        wire.frames.push_back(Frame { header: *header, payload: Buffer::from(payload) });
+    }
+
+    fn publish(&mut self) -> bool {
+        true
+    }
+}
+
+/// A session and its end of the link.
+pub(super) struct Peer {
+    pub(super) session: Session,
+    pub(super) out: Sender,
+    pub(super) incoming: Arc<Mutex<Wire>>,
+}
+
+pub(super) fn settings(limits: Limits) -> Settings {
+    Settings {
+        limits,
+        metadata: Metadata::new(),
+        transport: Transport::Mem,
+        open_until: None,
+        methods: Box::new(|id| match id {
+            7 => Some(&ECHO),
+            9 => Some(&DIFFERS_HERE),
+            _ => None,
+        }),
+    }
+}
+
+/// An initiator and an acceptor, not yet started.
+pub(super) fn pair(capacity: usize, most: usize, limits: Limits) -> [Peer; 2] {
+    let wires = [Arc::new(Mutex::new(Wire::default())), Arc::new(Mutex::new(Wire::default()))];
+    [(Role::Initiator, 0), (Role::Acceptor, 1)].map(|(role, at)| Peer {
+        session: Session::new(role, settings(limits)),
+        out: Sender { wire: Arc::clone(&wires[at]), capacity, most, reserved: Vec::new() },
+        incoming: Arc::clone(&wires[1 - at]),
+    })
+}
+
+impl Peer {
+    /// Takes one frame in; whether there was one.
+    pub(super) fn receive(&mut self, now: Instant) -> bool {
+        let Some(frame) = self.incoming.lock().unwrap().frames.pop_front() else { return false };
+        self.incoming.lock().unwrap().bytes -= Header::LEN + frame.payload.len();
+        self.session.handle(frame, &mut self.out, &|| now);
+        true
+    }
+
+    pub(super) fn call(
+        &mut self,
+        method: &'static Method,
+        bytes: &[u8],
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> StartCall {
+        let metadata = Metadata::empty();
+        let request = CallRequest { method, body: &bytes, metadata, deadline };
+        self.session.start_call(&request, || now, &mut self.out)
+    }
+
+    pub(super) fn settle(&mut self) {
+        if self.session.wants_space() {
+            self.session.flush(&mut self.out);
+        }
+        self.session.take_wakers(&mut Vec::new());
+    }
+}
+
+/// Delivers everything until nothing moves; handles no requests.
+pub(super) fn deliver(peers: &mut [Peer; 2], now: Instant) {
+    loop {
+        let mut moved = false;
+        for peer in peers.iter_mut() {
+            while peer.receive(now) {
+                moved = true;
+            }
+            peer.settle();
+        }
+        if !moved {
+            return;
+        }
+    }
+}
+
+/// A small generator of numbers (splitmix64, Steele et al. 2014), so that a seed is a whole run.
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ mixed >> 31) % bound
+    }
+}
+
+/// What one side knows of its own calls.
+#[derive(Default)]
+struct Ledger {
+    /// Calls in flight: what each sent.
+    open: BTreeMap<u64, Vec<u8>>,
+    completed: usize,
+    /// Requests being handled: id and argument.
+    handling: Vec<(u64, Vec<u8>)>,
+}
+
+struct Simulation {
+    peers: [Peer; 2],
+    ledgers: [Ledger; 2],
+    random: Random,
+    now: Instant,
+    limits: Limits,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
+        let mut random = Random(seed);
+        let limits = Limits {
+            requests: u32::try_from(1 + random.below(6)).unwrap(),
+            payload: Limits::LEAST_PAYLOAD + random.below(2000),
+            ..Limits::default()
+        };
+        let most = 64 + usize::try_from(random.below(200)).unwrap();
+        let capacity = (Header::LEN + most) * (1 + usize::try_from(random.below(4)).unwrap());
+        let mut peers = pair(capacity, most, limits);
+        for peer in &mut peers {
+            peer.session.start(&mut peer.out);
+        }
+        Self { peers, ledgers: Default::default(), random, now: Instant::now(), limits }
+    }
+
+    fn step(&mut self) {
+        let side = usize::from(self.random.below(2) == 1);
+        match self.random.below(12) {
+            0..=4 => {
+                self.peers[side].receive(self.now);
+            }
+            5 | 6 => self.start(side),
+            7 | 8 => self.serve(side),
+            9 => self.cancel(side),
+            10 => self.now += Duration::from_micros(self.random.below(50)),
+            _ => {
+                let peer = &mut self.peers[side];
+                if peer.session.next_timeout().is_some_and(|at| at <= self.now) {
+                    peer.session.handle_timeout(self.now, &mut peer.out);
+                }
+            }
+        }
+        self.peers[side].settle();
+        self.drop_cancelled(side);
+        self.collect(side);
+        self.check(side);
+    }
+
+    fn start(&mut self, side: usize) {
+        let length = usize::try_from(self.random.below(self.limits.payload + 20)).unwrap();
+        let length = if self.random.below(3) == 0 { length } else { length % 40 };
+        let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let deadline =
+            (self.random.below(4) == 0).then(|| self.now + Duration::from_micros(self.random.below(200)));
+        let method = match self.random.below(20) {
+            0 => &MISSING,
+            1 => &DIFFERS,
+            _ => &ECHO,
+        };
+        match self.peers[side].call(method, &bytes, deadline, self.now) {
+            StartCall::Started(id) => {
+                let expected =
+                    if method.id == ECHO.id { bytes } else { vec![u8::try_from(method.id).unwrap()] };
+                assert!(self.ledgers[side].open.insert(id, expected).is_none(), "an ID was used twice");
+            }
+            StartCall::Busy => {}
+            StartCall::Refused(Answer::Failure(Failure::TooLarge { size, limit })) => assert!(size > limit),
+            StartCall::Refused(Answer::Failure(Failure::DeadlineExceeded)) => assert!(deadline.is_some()),
+            StartCall::Refused(answer) => panic!("refused: {answer:?}"),
+        }
+    }
+
+    fn serve(&mut self, side: usize) {
+        let peer = &mut self.peers[side];
+        if let Some(request) = peer.session.next_request() {
+            assert_eq!(request.method, ECHO.id);
+            self.ledgers[side].handling.push((request.id, request.payload[request.body..].to_vec()));
+        }
+        let handling = &mut self.ledgers[side].handling;
+        if handling.is_empty() || self.random.below(2) == 0 {
+            return;
+        }
+        let at = usize::try_from(self.random.below(handling.len() as u64)).unwrap();
+        let (id, bytes) = handling.swap_remove(at);
+        if self.random.below(10) == 0 {
+            peer.session.respond(id, Err(Failure::HandlerPanicked), &mut peer.out);
+        } else {
+            peer.session.respond(id, Ok(&bytes.as_slice()), &mut peer.out);
+        }
+    }
+
+    fn drop_cancelled(&mut self, side: usize) {
+        let peer = &mut self.peers[side];
+        while let Some(id) = peer.session.next_cancelled() {
+            let handling = &mut self.ledgers[side].handling;
+            // Answered meanwhile, or the session is over.
+            if let Some(at) = handling.iter().position(|(handled, _)| *handled == id) {
+                handling.swap_remove(at);
+                peer.session.respond(id, Err(Failure::Cancelled), &mut peer.out);
+            }
+        }
+        peer.settle();
+    }
+
+    fn cancel(&mut self, side: usize) {
+        let open: Vec<u64> = self.ledgers[side].open.keys().copied().collect();
+        if open.is_empty() {
+            return;
+        }
+        let id = open[usize::try_from(self.random.below(open.len() as u64)).unwrap()];
+        self.ledgers[side].open.remove(&id);
+        let peer = &mut self.peers[side];
+        peer.session.cancel(id, &mut peer.out);
+    }
+
+    fn collect(&mut self, side: usize) {
+        let ledger = &mut self.ledgers[side];
+        let ids: Vec<u64> = ledger.open.keys().copied().collect();
+        for id in ids {
+            let Poll::Ready(answer) = self.peers[side].session.poll_answer(id, Some(Waker::noop())) else {
+                continue;
+            };
+            let expected = ledger.open.remove(&id).unwrap();
+            ledger.completed += 1;
+            match answer {
+                Answer::Response(bytes) => assert_eq!(*bytes, expected),
+                Answer::Failure(Failure::UnknownMethod) => assert_eq!(expected, [8]),
+                Answer::Failure(Failure::InvalidPayload(text)) => {
+                    assert_eq!(expected, [9]);
+                    assert!(text.contains("sim.differs"));
+                }
+                Answer::Failure(Failure::HandlerPanicked | Failure::DeadlineExceeded) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn check(&self, side: usize) {
+        let session = &self.peers[side].session;
+        assert!(session.close_reason().is_none(), "{:?}", session.close_reason());
+        assert!(session.calls_in_flight() <= self.limits.requests);
+        assert!(session.incoming.in_flight() <= usize::try_from(self.limits.requests).unwrap());
+    }
+
+    /// Lets everything in flight finish and both sides say goodbye.
+    fn finish(&mut self) {
+        for round in 0..10_000 {
+            for side in 0..2 {
+                while self.peers[side].receive(self.now) {}
+                if round == 50 && side == 0 {
+                    let peer = &mut self.peers[0];
+                    peer.session.goodbye(&mut peer.out, None);
+                }
+                self.peers[side].settle();
+                self.drop_cancelled(side);
+                while self.peers[side].session.has_requests() || !self.ledgers[side].handling.is_empty() {
+                    self.serve(side);
+                    self.drop_cancelled(side);
+                }
+                self.peers[side].settle();
+                self.collect(side);
+            }
+            if self.peers.iter().all(|peer| peer.session.is_over()) {
+                break;
+            }
+        }
+        assert_eq!(self.peers[0].session.close_reason(), Some(&CloseReason::Local));
+        assert_eq!(self.peers[1].session.close_reason(), Some(&CloseReason::Goodbye));
+        for (peer, ledger) in self.peers.iter().zip(&self.ledgers) {
+            assert!(ledger.open.is_empty(), "calls without an answer: {:?}", ledger.open.keys());
+            assert_eq!(peer.session.calls_in_flight(), 0);
+            assert!(peer.session.next_timeout().is_none());
+            assert!(peer.incoming.lock().unwrap().frames.is_empty());
+        }
+    }
+}
+
+#[test]
+fn every_call_ends_once_whatever_the_order() {
+    let mut completed = 0;
+    for seed in 0..400 {
+        let outcome = std::panic::catch_unwind(|| {
+            let mut simulation = Simulation::new(seed);
+            for _ in 0..1500 {
+                simulation.step();
+            }
+            simulation.finish();
+            simulation.ledgers.iter().map(|ledger| ledger.completed).sum::<usize>()
+        });
+        match outcome {
+            Ok(count) => completed += count,
+            Err(panic) => {
+                eprintln!("seed {seed}");
+                std::panic::resume_unwind(panic);
+            }
+        }
+    }
+    assert!(completed > 8_000, "the simulation does next to nothing: {completed}");
+}
+
+#[test]
+fn a_link_that_breaks_answers_every_call() {
+    for seed in 0..200 {
+        let mut simulation = Simulation::new(seed);
+        for _ in 0..simulation.random.below(400) {
+            simulation.step();
+        }
+        for side in 0..2 {
+            let peer = &mut simulation.peers[side];
+            peer.session.link_lost(CloseReason::PeerDied);
+            for (id, _) in std::mem::take(&mut simulation.ledgers[side].open) {
+                match peer.session.poll_answer(id, None) {
+                    Poll::Ready(
+                        Answer::Disconnected { reason: CloseReason::PeerDied, .. } | Answer::Failure(_),
+                    ) => {}
+                    other => panic!("seed {seed}: {other:?}"),
+                }
+            }
+            assert!(peer.session.outgoing.is_empty(), "seed {seed}: state is left behind");
+            assert_eq!(peer.session.incoming.in_flight(), 0);
+        }
+    }
+}
+
+impl Body for &[u8] {
+    fn length(&self) -> usize {
+        self.len()
+    }
+    fn write(&self, out: &mut [u8]) {
+        out.copy_from_slice(self);
+    }
+}

@@ -120,7 +120,9 @@ pub enum Corrupt {
 impl core::fmt::Display for Corrupt {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Position { position, from, to } => write!(f, "ring position {position} is outside {from}..={to}"),
+            Self::Position { position, from, to } => {
+                write!(f, "ring position {position} is outside {from}..={to}")
+            }
             Self::Length { length, limit } => write!(f, "frame length {length} exceeds {limit}"),
         }
     }

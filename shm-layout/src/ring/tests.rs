@@ -87,7 +87,8 @@ fn frames_arrive_whole_and_in_order() {
                 0..4 => {
                     let most = if random.below(4) == 0 { capacity.max_payload() as u64 + 1 } else { 100 };
                     let length = usize::try_from(random.below(most)).unwrap();
-                    let payload: Vec<u8> = (0..length).map(|at| (at as u8).wrapping_add(sent as u8)).collect();
+                    let payload: Vec<u8> =
+                        (0..length).map(|at| (at as u8).wrapping_add(sent as u8)).collect();
                     match send(&mut producer, &mut shared, &payload) {
                         Ok(()) => {
                             unpublished.push(payload);
