@@ -3,17 +3,17 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("transom runs on 64-bit little-endian Linux only");
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod codec;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod driver;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod link;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod memory;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod service;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod session;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod sys;

@@ -141,6 +141,9 @@ impl Engine {
         let result = step(session, &mut **out);
         if session.wants_space() {
             session.flush(&mut **out);
+            if let Some(corrupt) = out.fault() {
+                session.corrupt(corrupt, &mut **out);
+            }
         }
         session.take_wakers(&mut wakers);
         let published = out.publish();

@@ -1,7 +1,7 @@
 //! The `mem` link: both ends in one process. Frames move from hand to hand; nothing is copied.
 
 use std::collections::VecDeque;
-use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
@@ -208,7 +208,7 @@ impl Signal for Bell {
         }
     }
 
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    fn descriptor(&self) -> Option<&Arc<OwnedFd>> {
         None
     }
 
@@ -218,7 +218,7 @@ impl Signal for Bell {
         false
     }
 
-    fn lifeline(&self) -> Option<BorrowedFd<'_>> {
+    fn lifeline(&self) -> Option<&Arc<OwnedFd>> {
         None
     }
 

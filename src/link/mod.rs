@@ -6,6 +6,7 @@
 mod buffer;
 mod frame;
 mod mem;
+mod shm;
 mod stream;
 mod transport;
 
@@ -13,10 +14,11 @@ pub(crate) use buffer::Buffer;
 pub use frame::BadHeader as BadFrameHeader;
 pub(crate) use frame::{Flags, Frame, Header, Kind};
 pub(crate) use mem::pair as mem_pair;
+pub(crate) use shm::{Parts as ShmParts, link as shm_link};
 pub(crate) use stream::link as stream_link;
 pub use transport::{FallbackReason, Transport};
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -39,6 +41,11 @@ pub(crate) trait Transmit: Send {
     /// Makes all committed frames visible to the peer; says whether there were any. Does not wake the
     /// peer: [`Signal::ring`] does.
     fn publish(&mut self) -> bool;
+
+    /// What the peer wrote that its layout forbids, found while looking for room.
+    fn fault(&self) -> Option<Corrupt> {
+        None
+    }
 
     /// Whether published bytes still wait for the kernel to take them (stream links).
     fn is_backed_up(&self) -> bool {
@@ -115,7 +122,7 @@ pub(crate) trait Signal: Send + Sync {
     fn wait(&self, note: Note, local: u32, deadline: Option<Instant>);
 
     /// What an event loop watches for reading; `None` for a link within one process.
-    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
+    fn descriptor(&self) -> Option<&Arc<OwnedFd>>;
 
     /// Consumes what made [`descriptor`](Self::descriptor) readable, where that is a bell and not the data itself.
     fn clear(&self);
@@ -124,7 +131,7 @@ pub(crate) trait Signal: Send + Sync {
     fn is_stream(&self) -> bool;
 
     /// What hangs up when the peer dies, where that is not [`descriptor`](Self::descriptor) itself.
-    fn lifeline(&self) -> Option<BorrowedFd<'_>>;
+    fn lifeline(&self) -> Option<&Arc<OwnedFd>>;
 
     /// Whether the lifeline has hung up, or carried what it should not. Never waits.
     fn has_hung_up(&self) -> bool;

@@ -3,12 +3,15 @@
 //! Writes gather: whatever was committed goes out in one system call when it is published, and what the
 //! kernel does not take waits in a buffer of bounded size.
 
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
 
 use super::{Buffer, Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
 use crate::sys;
@@ -27,7 +30,7 @@ const INBOX: usize = 2 * (Header::LEN + MAX_PAYLOAD);
 pub(crate) fn link(socket: UnixStream) -> io::Result<Link> {
     socket.set_nonblocking(true)?;
     let shared = Arc::new(Shared {
-        socket,
+        socket: Arc::new(socket.into()),
         backed_up: AtomicBool::new(false),
         local: AtomicU32::new(0),
         event: OnceLock::new(),
@@ -51,7 +54,7 @@ pub(crate) fn link(socket: UnixStream) -> io::Result<Link> {
 }
 
 struct Shared {
-    socket: UnixStream,
+    socket: Arc<OwnedFd>,
     /// Bytes wait for the kernel to take them.
     backed_up: AtomicBool,
     local: AtomicU32,
@@ -99,10 +102,11 @@ impl Transmit for Sender {
         let news = self.published < self.committed;
         self.published = self.committed;
         while self.written < self.published {
-            match (&self.shared.socket).write(&self.bytes[self.written..self.published]) {
+            let bytes = &self.bytes[self.written..self.published];
+            match rustix::net::send(&self.shared.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(count) if count > 0 => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
                 // The reader learns of a dead peer and ends the session; these bytes reach nobody.
                 Ok(_) | Err(_) => self.written = self.published,
             }
@@ -154,18 +158,16 @@ impl Receiver {
             (self.start, self.end) = (0, self.end - self.start);
         }
         loop {
-            return match (&self.shared.socket).read(&mut self.bytes[self.end..]) {
-                Ok(0) => Err(LinkError::Gone),
-                Ok(count) => {
+            let place = &mut self.bytes[self.end..];
+            return match rustix::net::recv(&self.shared.socket, place, RecvFlags::DONTWAIT) {
+                Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => Err(LinkError::Gone),
+                Ok((count, _)) => {
                     self.end += count;
                     Ok(true)
                 }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => continue,
-                    io::ErrorKind::WouldBlock => Ok(false),
-                    io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Err(LinkError::Gone),
-                    _ => Err(error.into()),
-                },
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => Ok(false),
+                Err(error) => Err(io::Error::from(error).into()),
             };
         }
     }
@@ -227,8 +229,8 @@ impl Signal for Shared {
         sys::eventfd::clear(event.as_fd());
     }
 
-    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.socket.as_fd())
+    fn descriptor(&self) -> Option<&Arc<OwnedFd>> {
+        Some(&self.socket)
     }
 
     fn clear(&self) {}
@@ -237,7 +239,7 @@ impl Signal for Shared {
         true
     }
 
-    fn lifeline(&self) -> Option<BorrowedFd<'_>> {
+    fn lifeline(&self) -> Option<&Arc<OwnedFd>> {
         None
     }
 

@@ -135,7 +135,7 @@ impl PeerRegion {
 
     /// How far the peer has given space back.
     #[inline]
-    pub(super) fn head(&self) -> PeerWord<'_> {
+    pub(crate) fn head(&self) -> PeerWord<'_> {
         PeerWord::new(&line!(self.map, HEAD, ConsumerLine).head)
     }
 

@@ -56,6 +56,13 @@ pub(crate) fn wait_two(words: [(&AtomicU32, u32); 2], deadline: Option<Instant>)
     }
 }
 
+/// Whether [`wait_two`] works here; asks the kernel once.
+pub(crate) fn can_wait_for_two() -> bool {
+    let word = AtomicU32::new(0);
+    // The words do not hold what is expected, so that this returns at once.
+    wait_two([(&word, 1), (&word, 1)], None) != Waited::Unsupported
+}
+
 /// An instant as the absolute time of the monotonic clock.
 fn monotonic(at: Instant) -> io::Result<Timespec> {
     let left = at.saturating_duration_since(Instant::now());

@@ -8,3 +8,5 @@ pub(crate) mod peer;
 pub(crate) mod pipe;
 pub(crate) mod poll;
 pub(crate) mod scm;
+#[cfg(feature = "tokio")]
+pub(crate) mod watch;

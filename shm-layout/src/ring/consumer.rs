@@ -109,7 +109,7 @@ impl Consumer {
         // sync: ring.tail (acquire) <- Producer::publish
         let tail = side.tail().load();
         let most = self.released + self.capacity.bytes();
-        if tail < self.tail || tail > most || tail % ALIGN != 0 {
+        if tail < self.tail || tail > most || !tail.is_multiple_of(ALIGN) {
             return Err(Corrupt::Position { position: tail, from: self.tail, to: most });
         }
         self.tail = tail;

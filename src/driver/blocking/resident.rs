@@ -1,6 +1,7 @@
 //! The thread that looks after a blocking session that serves: it drains when no caller does and runs handlers.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -53,7 +54,7 @@ fn begin(
     engine.with(|_, _| ());
     let weak = Arc::downgrade(&engine);
     let watch = match engine.signal.lifeline() {
-        Some(lifeline) => Some(Watch::new(lifeline, move || {
+        Some(lifeline) => Some(Watch::new(lifeline.as_fd(), move || {
             if let Some(engine) = weak.upgrade() {
                 engine.hung_up();
             }

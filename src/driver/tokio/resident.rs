@@ -2,7 +2,6 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -16,8 +15,9 @@ use super::tasks::Tasks;
 use crate::driver::engine::{Engine, RESIDENT, Resident};
 use crate::driver::serving::{Served, serve};
 use crate::driver::{Dispatch, Slots};
-use crate::link::{Link, Signal, SleepMode};
+use crate::link::{Link, SleepMode};
 use crate::session::Session;
+use crate::sys::watch::{self, Watched};
 
 /// Looks into an empty link within one poll, before other tasks get a turn.
 const LOOKS_IN_POLL: u32 = 128;
@@ -34,15 +34,15 @@ pub(crate) fn start(
     session.start(&mut *link.transmit);
     let signal = Arc::clone(&link.signal);
     let bell = match signal.descriptor() {
-        Some(_) => {
+        Some(descriptor) => {
             let interest =
                 if signal.is_stream() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-            Some(AsyncFd::with_interest(Bell(Arc::clone(&signal)), interest)?)
+            Some(watch::register(descriptor, interest)?)
         }
         None => None,
     };
     let lifeline = match signal.lifeline() {
-        Some(_) => Some(AsyncFd::with_interest(Lifeline(Arc::clone(&signal)), Interest::READABLE)?),
+        Some(lifeline) => Some(watch::register(lifeline, Interest::READABLE)?),
         None => None,
     };
     let engine = Engine::new(session, link, dispatch, Resident::Task);
@@ -62,26 +62,10 @@ pub(crate) fn start(
     Ok(engine)
 }
 
-struct Bell(Arc<dyn Signal>);
-
-impl AsRawFd for Bell {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.descriptor().map_or(-1, |descriptor| descriptor.as_raw_fd())
-    }
-}
-
-struct Lifeline(Arc<dyn Signal>);
-
-impl AsRawFd for Lifeline {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.lifeline().map_or(-1, |descriptor| descriptor.as_raw_fd())
-    }
-}
-
 struct Task {
     engine: Arc<Engine>,
-    bell: Option<AsyncFd<Bell>>,
-    lifeline: Option<AsyncFd<Lifeline>>,
+    bell: Option<AsyncFd<Watched>>,
+    lifeline: Option<AsyncFd<Watched>>,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     slots: Slots,

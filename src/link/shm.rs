@@ -1,0 +1,306 @@
+//! The `shm` link: a ring in each direction, a bell for each side, and the socket of the hand-over as lifeline.
+//!
+//! Space is worth a ring only when the peer waits for half of its ring. The consumer looks for that whenever it has
+//! given back a quarter since it last looked, which is enough: a waiting producer's goal lies half a ring behind
+//! its last frame, so that of the looks on the way to that frame at least one is past the goal.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use transom_shm_layout::bell::{self, Mode, Ringer, Sleeper};
+use transom_shm_layout::ring::{self, Consumer, Producer, Reservation, ReserveError};
+
+use super::{
+    Buffer, Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit,
+};
+use crate::memory::{OwnRegion, PeerRegion, RingReader, RingWriter, split};
+use crate::sys;
+use crate::sys::futex::Waited;
+
+/// What a hand-over ends with: all that a link in shared memory needs.
+pub(crate) struct Parts {
+    /// This side's half.
+    pub(crate) own: OwnRegion,
+    /// The peer's half.
+    pub(crate) peer: PeerRegion,
+    /// What becomes readable when the peer rings.
+    pub(crate) bell: OwnedFd,
+    /// What rings the peer.
+    pub(crate) peer_bell: OwnedFd,
+    /// What hangs up when the peer dies.
+    pub(crate) lifeline: OwnedFd,
+}
+
+/// A link over a segment whose halves have been checked.
+pub(crate) fn link(parts: Parts) -> Link {
+    let (outgoing, incoming) = (parts.own.plan().capacity(), parts.peer.plan().capacity());
+    let (writer, reader, own, peer) = split(parts.own, parts.peer);
+    let shared = Arc::new(Shared {
+        own,
+        peer,
+        ringer: Ringer::new(),
+        space_goal: AtomicU64::new(0),
+        local: AtomicU32::new(0),
+        futex: sys::futex::can_wait_for_two(),
+        event: OnceLock::new(),
+        bell: Arc::new(parts.bell),
+        peer_bell: parts.peer_bell,
+        lifeline: Arc::new(parts.lifeline),
+    });
+    // A quarter of a ring, with its header: several frames are on their way at once, and none fills the ring.
+    let max_payload = outgoing.bytes() / 4 - Header::LEN as u64;
+    Link {
+        transmit: Box::new(Sender {
+            shared: Arc::clone(&shared),
+            writer,
+            producer: Producer::new(outgoing),
+            reserved: None,
+            max_payload: usize::try_from(max_payload).unwrap_or(usize::MAX),
+            fault: None,
+        }),
+        receive: Box::new(Receiver {
+            shared: Arc::clone(&shared),
+            reader,
+            consumer: Consumer::new(incoming),
+            sleeper: Sleeper::new(),
+            looked_for_space: 0,
+            quarter: incoming.bytes() / 4,
+        }),
+        signal: shared,
+    }
+}
+
+struct Shared {
+    own: Arc<OwnRegion>,
+    peer: Arc<PeerRegion>,
+    ringer: Ringer,
+    /// The position of the peer's head from which on there is room for what did not find any.
+    space_goal: AtomicU64,
+    local: AtomicU32,
+    /// Whether a thread can sleep on two futexes at once here.
+    futex: bool,
+    /// What a sleeping thread is woken through where it cannot; made at the first sleep.
+    event: OnceLock<OwnedFd>,
+    bell: Arc<OwnedFd>,
+    peer_bell: OwnedFd,
+    lifeline: Arc<OwnedFd>,
+}
+
+impl Shared {
+    /// Wakes the peer if it sleeps and wants to hear of frames, or of this head.
+    #[inline]
+    fn ring_for(&self, frames: bool, head: u64) {
+        let bell = self.ringer.ring(self.peer.sleep(), self.peer.space(), self.own.rings(), frames, head);
+        match bell {
+            None => {}
+            Some(Mode::Futex) => sys::futex::wake_all(&self.own.rings().rings),
+            Some(Mode::Descriptor) => sys::pipe::ring(self.peer_bell.as_fd()),
+        }
+    }
+}
+
+struct Sender {
+    shared: Arc<Shared>,
+    writer: RingWriter,
+    producer: Producer,
+    reserved: Option<Reservation>,
+    max_payload: usize,
+    fault: Option<Corrupt>,
+}
+
+impl Transmit for Sender {
+    fn max_payload(&self) -> usize {
+        self.max_payload
+    }
+
+    #[inline]
+    fn reserve(&mut self, length: usize) -> Result<&mut [u8], Full> {
+        match self.producer.reserve(&self.writer, length) {
+            Ok(reservation) => {
+                self.reserved = Some(reservation);
+                Ok(self.writer.bytes(reservation.at, reservation.length))
+            }
+            Err(error) => {
+                if let ReserveError::Corrupt(corrupt) = error {
+                    self.fault = Some(corrupt.into());
+                }
+                // Read by `announce`, which the driver calls after this step and under another lock.
+                self.shared.space_goal.store(self.producer.space_goal(), Ordering::Relaxed);
+                Err(Full)
+            }
+        }
+    }
+
+    #[inline]
+    fn commit(&mut self, header: &Header) {
+        if let Some(reservation) = self.reserved.take() {
+            self.producer.commit(&mut self.writer, reservation, &header.encode());
+        }
+    }
+
+    #[inline]
+    fn publish(&mut self) -> bool {
+        self.producer.publish(&self.writer)
+    }
+
+    fn fault(&self) -> Option<Corrupt> {
+        self.fault
+    }
+}
+
+struct Receiver {
+    shared: Arc<Shared>,
+    reader: RingReader,
+    consumer: Consumer,
+    sleeper: Sleeper,
+    /// The head at which the peer was last asked whether it waits for space.
+    looked_for_space: u64,
+    quarter: u64,
+}
+
+impl Receive for Receiver {
+    #[inline]
+    fn next(&mut self) -> Result<Option<Frame>, LinkError> {
+        let Some(taken) = self.consumer.take(&self.reader).map_err(Corrupt::from)? else { return Ok(None) };
+        let header = Header::decode(&taken.header).map_err(Corrupt::Header)?;
+        let mut payload = Buffer::new();
+        self.reader.copy_out(taken.at, taken.length, &mut payload);
+        if self.consumer.owes_release() {
+            self.release();
+        }
+        Ok(Some(Frame { header, payload }))
+    }
+
+    #[inline]
+    fn release(&mut self) {
+        if self.consumer.release(&self.reader) {
+            let head = self.consumer.released();
+            if head - self.looked_for_space >= self.quarter {
+                self.looked_for_space = head;
+                self.shared.ring_for(false, head);
+            }
+        }
+    }
+
+    #[inline]
+    fn awake(&mut self) {
+        self.sleeper.awake(self.shared.own.bell());
+    }
+
+    fn announce(&mut self, sleep: Sleep<'_>) -> Result<Option<Note>, LinkError> {
+        self.release();
+        self.shared.show_cpu();
+        let mode = match sleep.mode {
+            SleepMode::Futex if self.shared.futex => Mode::Futex,
+            SleepMode::Futex | SleepMode::Descriptor => Mode::Descriptor,
+        };
+        let space = if sleep.want_space { self.shared.space_goal.load(Ordering::Relaxed) } else { 0 };
+        let bell::Note(rings) =
+            self.sleeper.announce(self.shared.own.bell(), self.shared.peer.rings(), mode, space);
+        let frames = !self.consumer.is_empty(&self.reader).map_err(Corrupt::from)?;
+        // An impossible head is found by the one who reserves.
+        let room = sleep.want_space && self.shared.peer.head().load() >= space;
+        if frames || room {
+            self.awake();
+            return Ok(None);
+        }
+        Ok(Some(Note { rings }))
+    }
+}
+
+impl Signal for Shared {
+    #[inline]
+    fn ring(&self) {
+        self.ring_for(true, 0);
+    }
+
+    fn wake_local(&self) {
+        // sync: shm.local (bump) -> Shared::wait, through the kernel's comparison. SeqCst with the look at `event`,
+        // which a sleeper makes before it looks at `local`.
+        self.local.fetch_add(1, Ordering::SeqCst);
+        if self.futex {
+            sys::futex::wake_all(&self.local);
+        } else if let Some(event) = self.event.get() {
+            sys::eventfd::signal(event.as_fd());
+        }
+    }
+
+    #[inline]
+    fn local(&self) -> u32 {
+        self.local.load(Ordering::SeqCst) // sync: shm.local (read) -> Shared::wake_local
+    }
+
+    fn wait(&self, note: Note, local: u32, deadline: Option<Instant>) {
+        if self.futex {
+            let words = [(self.peer.rings().word(), note.rings), (&self.local, local)];
+            // Asked for at the start; should it be gone now, every wait returns at once and the caller looks again.
+            let (Waited::LookAgain | Waited::Unsupported) = sys::futex::wait_two(words, deadline);
+            return;
+        }
+        let event = match self.event.get() {
+            Some(event) => event,
+            None => {
+                let Ok(event) = sys::eventfd::create() else { return };
+                self.event.get_or_init(|| event)
+            }
+        };
+        if self.local() != local {
+            return;
+        }
+        let watched = [self.bell.as_fd(), self.lifeline.as_fd(), event.as_fd()].map(|fd| (fd, true, false));
+        sys::poll::wait(&watched, deadline);
+        sys::eventfd::clear(event.as_fd());
+        sys::pipe::clear(self.bell.as_fd());
+    }
+
+    fn descriptor(&self) -> Option<&Arc<OwnedFd>> {
+        Some(&self.bell)
+    }
+
+    fn clear(&self) {
+        sys::pipe::clear(self.bell.as_fd());
+    }
+
+    fn is_stream(&self) -> bool {
+        false
+    }
+
+    fn lifeline(&self) -> Option<&Arc<OwnedFd>> {
+        Some(&self.lifeline)
+    }
+
+    fn has_hung_up(&self) -> bool {
+        sys::peer::is_finished(&*self.lifeline)
+    }
+
+    #[inline]
+    fn may_spin(&self) -> bool {
+        let own = self.show_cpu();
+        let peer = self.peer.cpu();
+        peer != 0 && peer != own && !sys::cpu::is_only_one()
+    }
+}
+
+impl Shared {
+    /// Tells the peer which CPU this thread runs on, plus one.
+    #[inline]
+    fn show_cpu(&self) -> u32 {
+        let cpu = sys::cpu::current().wrapping_add(1);
+        let shown = &self.own.bell().cpu;
+        if shown.load(Ordering::Relaxed) != cpu {
+            shown.store(cpu, Ordering::Relaxed);
+        }
+        cpu
+    }
+}
+
+impl From<ring::Corrupt> for Corrupt {
+    fn from(corrupt: ring::Corrupt) -> Self {
+        match corrupt {
+            ring::Corrupt::Position { position, from, to } => Self::Position { position, from, to },
+            ring::Corrupt::Length { length, limit } => Self::Length { length, limit },
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A descriptor in the event loop of a tokio runtime.
+//!
+//! # Safety
+//! Registers descriptors by number; they stay open and the same for as long as they are registered.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// A descriptor that is watched, kept open meanwhile.
+pub(crate) struct Watched(Arc<OwnedFd>);
+
+impl AsRawFd for Watched {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Has the current runtime watch `descriptor`.
+///
+/// # Errors
+/// When the runtime has no event loop, or the kernel cannot watch such a descriptor.
+///
+/// # Panics
+/// Outside a runtime.
+pub(crate) fn register(descriptor: &Arc<OwnedFd>, interest: Interest) -> io::Result<AsyncFd<Watched>> {
+    // SAFETY: `Watched` owns a share of the descriptor and always names the same one, which nobody can close while
+    // a share is left; the share is dropped after the registration, of which it is a field.
+    let registered = unsafe { AsyncFd::register_with_interest(Watched(Arc::clone(descriptor)), interest) };
+    registered.map_err(|refused| refused.into_parts().1)
+}
