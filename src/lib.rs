@@ -17,3 +17,10 @@ mod service;
 mod session;
 #[allow(dead_code, unused_imports)]
 mod sys;
+
+pub use link::{BadFrameHeader, Corrupt, FallbackReason, PeerReason, Transport};
+pub use memory::AttachError;
+pub use session::{
+    BadLimit, CloseReason, Entry, Limits, Metadata, MetadataError, Method, Negotiated, ProtocolError,
+    Refusal, Role, Rule, Side, Value,
+};

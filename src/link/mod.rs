@@ -16,7 +16,7 @@ pub(crate) use frame::{Flags, Frame, Header, Kind};
 pub(crate) use mem::pair as mem_pair;
 pub(crate) use shm::{Parts as ShmParts, link as shm_link};
 pub(crate) use stream::link as stream_link;
-pub use transport::{FallbackReason, Transport};
+pub use transport::{FallbackReason, PeerReason, Transport};
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

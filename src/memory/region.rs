@@ -218,7 +218,7 @@ unsafe fn copy_racing(from: *const u8, to: *mut u8, length: usize) {
         return;
     }
     let mut at = 0;
-    if from.addr() % 8 == 0 {
+    if from.addr().is_multiple_of(8) {
         while length - at >= 8 {
             // SAFETY: eight bytes are left; the address is a multiple of eight, as a start and a multiple of it are.
             let word = unsafe { AtomicU64::from_ptr(from.wrapping_add(at).cast_mut().cast()) };

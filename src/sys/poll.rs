@@ -6,6 +6,9 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags};
 use rustix::time::Timespec;
 
+/// As long as the kernel counts in one wait on every system.
+const LONGEST: Timespec = Timespec { tv_sec: 2_147_483_647, tv_nsec: 0 };
+
 /// Waits until one of the descriptors is readable or writable as asked, or has hung up, or `deadline`. May
 /// return early for no reason.
 pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<Instant>) {
@@ -20,7 +23,7 @@ pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<In
         .collect();
     let timeout = deadline.map(|at| {
         let left = at.saturating_duration_since(Instant::now());
-        Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::from(i32::MAX), tv_nsec: 0 })
+        Timespec::try_from(left).unwrap_or(LONGEST)
     });
     // Interrupted or timed out: the caller looks again either way.
     let _ready = rustix::event::poll(&mut descriptors, timeout.as_ref());
