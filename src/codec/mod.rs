@@ -25,3 +25,12 @@ impl<const N: usize> Body for [u8; N] {
         out.copy_from_slice(self);
     }
 }
+
+impl<T: Body + ?Sized> Body for &T {
+    fn length(&self) -> usize {
+        (**self).length()
+    }
+    fn write(&self, out: &mut [u8]) {
+        (**self).write(out);
+    }
+}

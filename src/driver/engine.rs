@@ -139,14 +139,20 @@ impl Engine {
         let mut core = lock(&self.core);
         let Core { session, out } = &mut *core;
         let result = step(session, &mut **out);
-        if session.wants_space() {
-            session.flush(&mut **out);
-            if let Some(corrupt) = out.fault() {
-                session.corrupt(corrupt, &mut **out);
+        let mut published = false;
+        loop {
+            if session.wants_space() {
+                session.flush(&mut **out);
+                if let Some(corrupt) = out.fault() {
+                    session.corrupt(corrupt, &mut **out);
+                }
+            }
+            published |= out.publish();
+            if !session.wants_space() || !out.has_drained() {
+                break;
             }
         }
         session.take_wakers(&mut wakers);
-        let published = out.publish();
         drop(core);
         if published {
             self.signal.ring();
@@ -232,7 +238,10 @@ impl Engine {
         if !asleep {
             self.sleeper.store(NOBODY, Ordering::Relaxed);
         }
-        let _whoever_wanted_it_is_served_by_the_sleeper = intake.release();
+        // The one who wanted it may be the very sleeper, who has just woken and finds the role taken.
+        if intake.release().wanted() {
+            self.nominate();
+        }
         if !asleep {
             self.local_waker.wake_by_ref();
         }

@@ -6,6 +6,8 @@
 mod calls;
 mod dispatch;
 mod slots;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use calls::Calls;
 pub(crate) use dispatch::{Dispatch, Reply, Request};

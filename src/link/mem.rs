@@ -145,6 +145,7 @@ impl Receive for Receiver {
     }
 
     fn announce(&mut self, sleep: Sleep<'_>) -> Result<Option<Note>, LinkError> {
+        self.release();
         if sleep.want_space {
             let mut outbox = lock(&self.outgoing.0);
             if outbox.bytes <= CAPACITY / 2 || outbox.closed {

@@ -47,6 +47,11 @@ pub(crate) trait Transmit: Send {
         None
     }
 
+    /// Whether publishing has left all of the link's room free (stream links, whose kernel takes the bytes away).
+    fn has_drained(&self) -> bool {
+        false
+    }
+
     /// Whether published bytes still wait for the kernel to take them (stream links).
     fn is_backed_up(&self) -> bool {
         false

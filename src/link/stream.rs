@@ -119,6 +119,10 @@ impl Transmit for Sender {
         news
     }
 
+    fn has_drained(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     fn is_backed_up(&self) -> bool {
         self.written < self.published
     }

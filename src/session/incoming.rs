@@ -210,6 +210,12 @@ impl Session {
         self.incoming.queue.pop_front()
     }
 
+    /// Whether no request is in flight.
+    #[cfg(test)]
+    pub(crate) fn is_serving_none(&self) -> bool {
+        self.incoming.in_flight() == 0
+    }
+
     /// Whether a request waits to be handled, or a handler to be dropped.
     #[inline]
     pub(crate) fn has_requests(&self) -> bool {

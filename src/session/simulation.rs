@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::{
     Answer, CallRequest, CloseReason, Failure, Limits, Metadata, Method, Role, Session, Settings, StartCall,
 };
-use crate::codec::Body;
 use crate::link::{Buffer, Frame, Full, Header, Transmit, Transport};
 
 /// Echoes its argument.
@@ -382,14 +381,5 @@ fn a_link_that_breaks_answers_every_call() {
             assert!(peer.session.outgoing.is_empty(), "seed {seed}: state is left behind");
             assert_eq!(peer.session.incoming.in_flight(), 0);
         }
-    }
-}
-
-impl Body for &[u8] {
-    fn length(&self) -> usize {
-        self.len()
-    }
-    fn write(&self, out: &mut [u8]) {
-        out.copy_from_slice(self);
     }
 }

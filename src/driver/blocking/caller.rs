@@ -74,9 +74,6 @@ fn wait<T>(
             }
             continue;
         };
-        if let Some(place) = &place {
-            engine.leave_bell(place.ticket);
-        }
         let mut done = match place {
             // The first look finds nothing that the caller did not know.
             None => None,
@@ -135,6 +132,7 @@ fn wait<T>(
         }
         if let Some(note) = note {
             engine.signal.wait(note, local, next_deadline(engine, deadline));
+            engine.leave_bell(place.ticket);
             expire(engine);
         }
     };

@@ -70,8 +70,8 @@ fn run(engine: &Engine) {
     let ticket = engine.ticket();
     loop {
         let local = engine.signal.local();
-        let ran = pending.poll();
-        if serve(engine, &mut slots, &mut pending) == Served::Some || ran {
+        let served = serve(engine, &mut slots, &mut pending);
+        if pending.poll() || served == Served::Some {
             continue;
         }
         let Some(mut intake) = engine.take_role() else {
@@ -84,7 +84,6 @@ fn run(engine: &Engine) {
             engine.unpark_as(ticket);
             continue;
         };
-        engine.leave_bell(RESIDENT);
         let mut looks = 0;
         let found = loop {
             match engine.take_frame(&mut intake, |session| session.has_requests()) {
@@ -118,6 +117,7 @@ fn run(engine: &Engine) {
         };
         let _wanted_is_served_by_the_sleeper = intake.release();
         engine.signal.wait(note, local, engine.peek(|session| session.next_timeout()));
+        engine.leave_bell(RESIDENT);
         let now = Instant::now();
         if engine.peek(|session| session.next_timeout()).is_some_and(|at| at <= now) {
             engine.with(|session, out| session.handle_timeout(now, out));

@@ -1,0 +1,281 @@
+//! Calls over every link, through every driver: the same behaviour everywhere.
+
+use std::future::poll_fn;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use transom_shm_layout::half::HalfConfig;
+
+use super::{Calls, Dispatch, Engine, Handler, Request, Slots, blocking};
+use crate::link::{Link, ShmParts, Transport, mem_pair, shm_link, stream_link};
+use crate::memory;
+use crate::session::{
+    Answer, CallRequest, CloseReason, Failure, Limits, Metadata, Method, Role, Session, Settings,
+};
+use crate::sys;
+
+static ECHO: Method = Method { id: 1, service: "test", name: "echo", types: || 1 };
+static PANIC: Method = Method { id: 2, service: "test", name: "panic", types: || 1 };
+static NEVER: Method = Method { id: 3, service: "test", name: "never", types: || 1 };
+static LATER: Method = Method { id: 4, service: "test", name: "later", types: || 1 };
+
+/// Answers with the argument, at once or after one wake-up; panics; never answers.
+struct Echo;
+
+fn method(id: u64) -> Option<&'static Method> {
+    [&ECHO, &PANIC, &NEVER, &LATER].into_iter().find(|method| method.id == id)
+}
+
+impl Dispatch for Echo {
+    fn method(&self, id: u64) -> Option<&'static Method> {
+        method(id)
+    }
+
+    fn dispatch(&self, request: Request, slots: &mut Slots) -> Option<Handler> {
+        let id = request.method;
+        Some(slots.place(async move {
+            if id == PANIC.id {
+                panic!("on request");
+            }
+            if id == NEVER.id {
+                std::future::pending::<()>().await;
+            }
+            if id == LATER.id {
+                let mut polled = false;
+                poll_fn(|cx: &mut Context<'_>| {
+                    if std::mem::replace(&mut polled, true) {
+                        return Poll::Ready(());
+                    }
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                })
+                .await;
+            }
+            let bytes = request.arguments().to_vec();
+            request.reply.respond(&bytes.as_slice());
+        }))
+    }
+}
+
+fn shm_pair() -> io::Result<(Link, Link)> {
+    let (one, other) = UnixStream::pair()?;
+    let config = HalfConfig::default();
+    let create = || memory::create(config).map_err(io::Error::other);
+    let halves = [create()?, create()?];
+    let size = halves[0].region.plan().size() as u64;
+    let attach = |at: usize| memory::attach(&halves[at].descriptor, size, size).map_err(io::Error::other);
+    let peers = [attach(1)?, attach(0)?];
+    let bells = [sys::pipe::create()?, sys::pipe::create()?];
+    let [half_one, half_other] = halves;
+    let [peer_one, peer_other] = peers;
+    let [(bell_one, ring_one), (bell_other, ring_other)] = bells;
+    let one = ShmParts {
+        own: half_one.region,
+        peer: peer_one,
+        bell: bell_one,
+        peer_bell: ring_other,
+        lifeline: one.into(),
+    };
+    let other = ShmParts {
+        own: half_other.region,
+        peer: peer_other,
+        bell: bell_other,
+        peer_bell: ring_one,
+        lifeline: other.into(),
+    };
+    Ok((shm_link(one), shm_link(other)))
+}
+
+fn links() -> Vec<(&'static str, (Link, Link))> {
+    let (one, other) = UnixStream::pair().unwrap();
+    vec![
+        ("mem", mem_pair()),
+        ("unix", (stream_link(one).unwrap(), stream_link(other).unwrap())),
+        ("shm", shm_pair().unwrap()),
+    ]
+}
+
+fn session(role: Role) -> Session {
+    Session::new(
+        role,
+        Settings {
+            limits: Limits::default(),
+            metadata: Metadata::new(),
+            transport: Transport::Mem,
+            open_until: Some(Instant::now() + Duration::from_secs(20)),
+            methods: Box::new(method),
+        },
+    )
+}
+
+fn request<'a>(method: &'static Method, body: &'a &'a [u8]) -> CallRequest<'a> {
+    CallRequest { method, body, metadata: Metadata::empty(), deadline: None }
+}
+
+fn bytes(answer: Answer) -> Vec<u8> {
+    match answer {
+        Answer::Response(bytes) => bytes.to_vec(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn blocking_call(engine: &Engine, method: &'static Method, body: &[u8]) -> Answer {
+    engine.call_blocking(&request(method, &body))
+}
+
+/// A caller without a thread of its own and a server with one.
+fn blocking_pair((one, other): (Link, Link)) -> (Arc<Engine>, Option<memory::Watch>, Arc<Engine>) {
+    let server = blocking::start_serving(session(Role::Acceptor), other, Arc::new(Echo)).unwrap();
+    let (client, watch) = blocking::start(session(Role::Initiator), one, Arc::new(Echo)).unwrap();
+    blocking::wait_open(&client).unwrap();
+    (client, watch, server)
+}
+
+#[test]
+fn blocking_calls_are_answered_over_every_link() {
+    for (name, pair) in links() { eprintln!("{name}");
+        let (client, _watch, _server) = blocking_pair(pair);
+        for length in [0, 1, 16, 1000, 20_000, 300_000] {
+            let body = vec![7; length];
+            assert_eq!(bytes(blocking_call(&client, &ECHO, &body)), body, "{name}");
+        }
+        for turn in 0..2_000_u32 {
+            assert_eq!(
+                bytes(blocking_call(&client, &ECHO, &turn.to_le_bytes())),
+                turn.to_le_bytes(),
+                "{name}"
+            );
+        }
+        assert_eq!(bytes(blocking_call(&client, &LATER, b"later")), b"later", "{name}");
+        assert!(matches!(blocking_call(&client, &PANIC, b""), Answer::Failure(Failure::HandlerPanicked)));
+        assert_eq!(bytes(blocking_call(&client, &ECHO, b"after")), b"after", "a panic harms no other call");
+        client.close();
+    }
+}
+
+#[test]
+fn several_threads_call_at_once_over_every_link() {
+    for (name, pair) in links() { eprintln!("{name}");
+        let (client, _watch, _server) = blocking_pair(pair);
+        std::thread::scope(|scope| {
+            for thread in 0..8_u64 {
+                let client = &client;
+                scope.spawn(move || {
+                    for turn in 0..300_u64 {
+                        let body = (thread << 32 | turn).to_le_bytes();
+                        assert_eq!(bytes(blocking_call(client, &ECHO, &body)), body, "{name}");
+                    }
+                });
+            }
+        });
+        client.close();
+    }
+}
+
+#[test]
+fn a_deadline_ends_a_blocking_call_over_every_link() {
+    for (name, pair) in links() { eprintln!("{name}");
+        let (client, _watch, _server) = blocking_pair(pair);
+        let body: &[u8] = b"";
+        let deadline = Some(Instant::now() + Duration::from_millis(20));
+        let answer = client.call_blocking(&CallRequest { deadline, ..request(&NEVER, &body) });
+        assert!(matches!(answer, Answer::Failure(Failure::DeadlineExceeded)), "{name}: {answer:?}");
+        assert_eq!(bytes(blocking_call(&client, &ECHO, b"after")), b"after");
+        client.close();
+    }
+}
+
+#[test]
+fn the_end_of_the_peer_ends_a_blocking_call_over_every_link() {
+    for (name, pair) in links() { eprintln!("{name}");
+        let (client, _watch, server) = blocking_pair(pair);
+        let closer = std::thread::spawn(move || {
+            while server.peek(|session| session.is_serving_none()) {
+                std::thread::yield_now();
+            }
+            server.close();
+        });
+        match blocking_call(&client, &NEVER, b"") {
+            Answer::Disconnected {
+                reason: CloseReason::Goodbye | CloseReason::PeerDied,
+                maybe_executed: true,
+            } => {}
+            other => panic!("{name}: {other:?}"),
+        }
+        closer.join().unwrap();
+    }
+}
+
+#[cfg(feature = "tokio")]
+mod with_tokio {
+    use super::*;
+    use crate::driver::tokio as driver;
+
+    async fn call(engine: &Engine, method: &'static Method, body: &[u8]) -> Answer {
+        let mut ticket = None;
+        let started = poll_fn(|cx| engine.poll_start(&request(method, &body), &mut ticket, cx)).await;
+        match started {
+            Ok(id) => poll_fn(|cx| engine.poll_answer(id, cx)).await,
+            Err(answer) => answer,
+        }
+    }
+
+    fn pair((one, other): (Link, Link)) -> (Arc<Engine>, Arc<Engine>) {
+        let server = driver::start(session(Role::Acceptor), other, Arc::new(Echo)).unwrap();
+        (driver::start(session(Role::Initiator), one, Arc::new(Echo)).unwrap(), server)
+    }
+
+    async fn exercise(name: &str, client: Arc<Engine>, server: Arc<Engine>) {
+        for length in [0, 1, 16, 1000, 20_000, 300_000] {
+            let body = vec![7; length];
+            assert_eq!(bytes(call(&client, &ECHO, &body).await), body, "{name}");
+            assert_eq!(bytes(call(&server, &ECHO, &body).await), body, "{name}: back");
+        }
+        for turn in 0..2_000_u32 {
+            assert_eq!(bytes(call(&client, &ECHO, &turn.to_le_bytes()).await), turn.to_le_bytes(), "{name}");
+        }
+        assert_eq!(bytes(call(&client, &LATER, b"later").await), b"later", "{name}");
+        assert!(matches!(call(&client, &PANIC, b"").await, Answer::Failure(Failure::HandlerPanicked)));
+        eprintln!("{name} singles done");
+        let many: Vec<_> = (0..200_u32)
+            .map(|turn| {
+                let client = Arc::clone(&client);
+                ::tokio::spawn(async move { (turn, call(&client, &ECHO, &turn.to_le_bytes()).await) })
+            })
+            .collect();
+        for task in many {
+            let (turn, answer) = task.await.unwrap();
+            assert_eq!(bytes(answer), turn.to_le_bytes(), "{name}");
+        }
+        eprintln!("many done");
+        client.goodbye();
+        let closed = ::tokio::time::timeout(Duration::from_secs(2), poll_fn(|cx| client.poll_closed(cx))).await;
+        let Ok(closed) = closed else {
+            panic!("{:?} {:?}", client.peek(|s| s.debug()), server.peek(|s| s.debug()));
+        };
+        assert_eq!(closed, CloseReason::Local, "{name}");
+        let closed = poll_fn(|cx| server.poll_closed(cx)).await;
+        assert_eq!(closed, CloseReason::Goodbye, "{name}");
+    }
+
+    #[test]
+    fn calls_go_both_ways_over_every_link() {
+        for threads in [1, 2] {
+            let runtime = match threads {
+                1 => ::tokio::runtime::Builder::new_current_thread().enable_all().build(),
+                threads => {
+                    ::tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()
+                }
+            };
+            runtime.unwrap().block_on(async {
+                for (name, links) in links() {
+                    let (client, server) = pair(links);
+                    exercise(name, client, server).await;
+                }
+            });
+        }
+    }
+}
