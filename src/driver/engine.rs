@@ -47,6 +47,8 @@ pub(crate) struct Engine {
 pub(super) struct Core {
     pub(super) session: Session,
     pub(super) out: Box<dyn Transmit>,
+    /// Whether the sleeper knows that bytes wait for the kernel, and waits for room to write.
+    backed_up: bool,
 }
 
 /// What the drain role protects.
@@ -117,7 +119,7 @@ impl Engine {
     ) -> Arc<Self> {
         let local = Arc::new(Local { task: Mutex::new(None), signal: Arc::clone(&link.signal) });
         Arc::new_cyclic(|me| Self {
-            core: Mutex::new(Core { session, out: link.transmit }),
+            core: Mutex::new(Core { session, out: link.transmit, backed_up: false }),
             intake: Role::new(Intake { receive: link.receive, spin: SpinPolicy::new(), ended: false }),
             signal: link.signal,
             dispatch,
@@ -137,7 +139,7 @@ impl Engine {
     pub(super) fn with<R>(&self, step: impl FnOnce(&mut Session, &mut dyn Transmit) -> R) -> R {
         let mut wakers = Vec::new();
         let mut core = lock(&self.core);
-        let Core { session, out } = &mut *core;
+        let Core { session, out, backed_up } = &mut *core;
         let result = step(session, &mut **out);
         let mut published = false;
         loop {
@@ -153,6 +155,12 @@ impl Engine {
             }
         }
         session.take_wakers(&mut wakers);
+        if out.is_backed_up() != *backed_up {
+            *backed_up = !*backed_up;
+            if *backed_up {
+                wakers.push(self.local_waker.clone());
+            }
+        }
         drop(core);
         if published {
             self.signal.ring();

@@ -310,20 +310,6 @@ impl Session {
         }
     }
 
-    pub(crate) fn debug(&self) -> String {
-        format!(
-            "idle {} in {} outbox {} over {:?} farewell {:?}",
-            self.outgoing.is_idle(),
-            self.incoming.in_flight(),
-            self.outbox.is_empty(),
-            self.close_reason(),
-            match &self.phase {
-                Phase::Open { farewell, .. } => Some(*farewell),
-                _ => None,
-            }
-        )
-    }
-
     fn wait(&mut self, waker: &Waker) {
         if !self.waiting.iter().any(|known| known.will_wake(waker)) {
             self.waiting.push(waker.clone());
