@@ -9,6 +9,7 @@ mod mem;
 mod shm;
 mod stream;
 mod transport;
+mod wake;
 
 pub(crate) use buffer::Buffer;
 pub use frame::BadHeader as BadFrameHeader;

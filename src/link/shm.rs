@@ -5,13 +5,14 @@
 //! its last frame, so that of the looks on the way to that frame at least one is past the goal.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use transom_shm_layout::bell::{self, Mode, Ringer, Sleeper};
 use transom_shm_layout::ring::{self, Consumer, Producer, Reservation, ReserveError};
 
+use super::wake::Wakes;
 use super::{
     Buffer, Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit,
 };
@@ -42,9 +43,8 @@ pub(crate) fn link(parts: Parts) -> Link {
         peer,
         ringer: Ringer::new(),
         space_goal: AtomicU64::new(0),
-        local: AtomicU32::new(0),
+        wakes: Wakes::default(),
         futex: sys::futex::can_wait_for_two(),
-        event: OnceLock::new(),
         bell: Arc::new(parts.bell),
         peer_bell: parts.peer_bell,
         lifeline: Arc::new(parts.lifeline),
@@ -78,11 +78,9 @@ struct Shared {
     ringer: Ringer,
     /// The position of the peer's head from which on there is room for what did not find any.
     space_goal: AtomicU64,
-    local: AtomicU32,
+    wakes: Wakes,
     /// Whether a thread can sleep on two futexes at once here.
     futex: bool,
-    /// What a sleeping thread is woken through where it cannot; made at the first sleep.
-    event: OnceLock<OwnedFd>,
     bell: Arc<OwnedFd>,
     peer_bell: OwnedFd,
     lifeline: Arc<OwnedFd>,
@@ -217,41 +215,28 @@ impl Signal for Shared {
     }
 
     fn wake_local(&self) {
-        // sync: shm.local (bump) -> Shared::wait, through the kernel's comparison. SeqCst with the look at `event`,
-        // which a sleeper makes before it looks at `local`.
-        self.local.fetch_add(1, Ordering::SeqCst);
         if self.futex {
-            sys::futex::wake_all(&self.local);
-        } else if let Some(event) = self.event.get() {
-            sys::eventfd::signal(event.as_fd());
+            self.wakes.bump();
+            sys::futex::wake_all(self.wakes.word());
+        } else {
+            self.wakes.wake();
         }
     }
 
     #[inline]
     fn local(&self) -> u32 {
-        self.local.load(Ordering::SeqCst) // sync: shm.local (read) -> Shared::wake_local
+        self.wakes.count()
     }
 
     fn wait(&self, note: Note, local: u32, deadline: Option<Instant>) {
         if self.futex {
-            let words = [(self.peer.rings().word(), note.rings), (&self.local, local)];
+            let words = [(self.peer.rings().word(), note.rings), (self.wakes.word(), local)];
             // Asked for at the start; should it be gone now, every wait returns at once and the caller looks again.
             let (Waited::LookAgain | Waited::Unsupported) = sys::futex::wait_two(words, deadline);
             return;
         }
-        let event = match self.event.get() {
-            Some(event) => event,
-            None => {
-                let Ok(event) = sys::eventfd::create() else { return };
-                self.event.get_or_init(|| event)
-            }
-        };
-        if self.local() != local {
-            return;
-        }
-        let watched = [self.bell.as_fd(), self.lifeline.as_fd(), event.as_fd()].map(|fd| (fd, true, false));
-        sys::poll::wait(&watched, deadline);
-        sys::eventfd::clear(event.as_fd());
+        let watched = [self.bell.as_fd(), self.lifeline.as_fd()].map(|fd| (fd, true, false));
+        self.wakes.sleep(local, &watched, deadline);
         sys::pipe::clear(self.bell.as_fd());
     }
 

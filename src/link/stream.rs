@@ -6,15 +6,15 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
+use super::wake::Wakes;
 use super::{Buffer, Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
-use crate::sys;
 
 /// The most payload in one frame.
 const MAX_PAYLOAD: usize = 64 * 1024;
@@ -32,8 +32,7 @@ pub(crate) fn link(socket: UnixStream) -> io::Result<Link> {
     let shared = Arc::new(Shared {
         socket: Arc::new(socket.into()),
         backed_up: AtomicBool::new(false),
-        local: AtomicU32::new(0),
-        event: OnceLock::new(),
+        wakes: Wakes::default(),
     });
     Ok(Link {
         transmit: Box::new(Sender {
@@ -57,9 +56,7 @@ struct Shared {
     socket: Arc<OwnedFd>,
     /// Bytes wait for the kernel to take them.
     backed_up: AtomicBool,
-    local: AtomicU32,
-    /// What a sleeping thread of this side is woken through; made at the first sleep.
-    event: OnceLock<OwnedFd>,
+    wakes: Wakes,
 }
 
 struct Sender {
@@ -205,32 +202,17 @@ impl Signal for Shared {
     }
 
     fn wake_local(&self) {
-        // sync: stream.local (bump) -> Shared::wait. SeqCst with the look at `event`: a sleeper that made its
-        // descriptor before it looked at `local` is written to; one that did so after sees the bump.
-        self.local.fetch_add(1, Ordering::SeqCst);
-        if let Some(event) = self.event.get() {
-            sys::eventfd::signal(event.as_fd());
-        }
+        self.wakes.wake();
     }
 
     fn local(&self) -> u32 {
-        self.local.load(Ordering::SeqCst) // sync: stream.local (read) -> Shared::wake_local
+        self.wakes.count()
     }
 
     fn wait(&self, _note: Note, local: u32, deadline: Option<Instant>) {
-        let event = match self.event.get() {
-            Some(event) => event,
-            None => {
-                let Ok(event) = sys::eventfd::create() else { return };
-                self.event.get_or_init(|| event)
-            }
-        };
-        if self.local() != local {
-            return;
-        }
+        // A sleeper is woken when this changes.
         let writable = self.backed_up.load(Ordering::Relaxed);
-        sys::poll::wait(&[(self.socket.as_fd(), true, writable), (event.as_fd(), true, false)], deadline);
-        sys::eventfd::clear(event.as_fd());
+        self.wakes.sleep(local, &[(self.socket.as_fd(), true, writable)], deadline);
     }
 
     fn descriptor(&self) -> Option<&Arc<OwnedFd>> {
