@@ -133,8 +133,8 @@ struct Receiver {
 }
 
 impl Receiver {
-    /// The complete frame at the front of what has been read, if there is one.
-    fn parse(&mut self) -> Result<Option<Frame>, LinkError> {
+    /// The header of the frame at the front, once it is there, and whether all of its payload is.
+    fn front(&self) -> Result<Option<(Header, usize, bool)>, LinkError> {
         let Some((header, rest)) = self.bytes[self.start..self.end].split_first_chunk::<{ Header::LEN }>()
         else {
             return Ok(None);
@@ -144,10 +144,15 @@ impl Receiver {
         if length > MAX_PAYLOAD {
             return Err(Corrupt::Length { length: header.length, limit: MAX_PAYLOAD as u32 }.into());
         }
-        let Some(payload) = rest.get(..length) else { return Ok(None) };
-        let payload = Buffer::copy_of(payload);
-        self.start += Header::LEN + length;
-        Ok(Some(Frame { header, payload }))
+        Ok(Some((header, length, rest.len() >= length)))
+    }
+
+    /// The complete frame at the front of what has been read, if there is one.
+    fn parse(&mut self) -> Result<Option<Frame>, LinkError> {
+        let Some((header, length, true)) = self.front()? else { return Ok(None) };
+        let payload = self.start + Header::LEN;
+        self.start = payload + length;
+        Ok(Some(Frame { header, payload: Buffer::copy_of(&self.bytes[payload..self.start]) }))
     }
 
     /// Reads what the socket has; whether there was anything.
@@ -191,8 +196,9 @@ impl Receive for Receiver {
     fn awake(&mut self) {}
 
     fn announce(&mut self, _sleep: Sleep<'_>) -> Result<Option<Note>, LinkError> {
-        // What arrived since the last look shows when it is read; what is read makes another look worth it.
-        Ok(if self.fill()? { None } else { Some(Note { rings: 0 }) })
+        // What was read ahead and not taken makes another look worth it, and so does what is still to be read.
+        let arrived = matches!(self.front()?, Some((_, _, true))) || self.fill()?;
+        Ok(if arrived { None } else { Some(Note { rings: 0 }) })
     }
 }
 
