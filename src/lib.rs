@@ -3,10 +3,16 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("transom runs on 64-bit little-endian Linux only");
 
+#[cfg(feature = "tokio")]
+#[allow(dead_code, unused_imports)]
+mod cell;
 #[allow(dead_code, unused_imports)]
 mod codec;
 #[allow(dead_code, unused_imports)]
 mod driver;
+#[cfg(feature = "tokio")]
+#[allow(dead_code, unused_imports)]
+mod host;
 #[allow(dead_code, unused_imports)]
 mod link;
 #[allow(dead_code, unused_imports)]
@@ -18,7 +24,9 @@ mod session;
 #[allow(dead_code, unused_imports)]
 mod sys;
 
-pub use link::{BadFrameHeader, Corrupt, FallbackReason, PeerReason, Transport};
+#[cfg(feature = "tokio")]
+pub use host::{Cause, DeathReport, RestartPolicy};
+pub use link::{BadFrameHeader, Corrupt, FallbackReason, InheritError, PeerReason, Transport};
 pub use memory::AttachError;
 pub use session::{
     BadLimit, CloseReason, Entry, Limits, Metadata, MetadataError, Method, Negotiated, ProtocolError,

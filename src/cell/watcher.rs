@@ -57,10 +57,7 @@ impl Drop for Watcher {
 /// Sleeps until the host is gone (true) or the watcher is stopped.
 fn hung_up_first(lifeline: &UnixStream, stopped: &OwnedFd) -> bool {
     loop {
-        let mut watched = [
-            PollFd::new(lifeline, PollFlags::RDHUP),
-            PollFd::new(stopped, PollFlags::IN),
-        ];
+        let mut watched = [PollFd::new(lifeline, PollFlags::RDHUP), PollFd::new(stopped, PollFlags::IN)];
         match rustix::event::poll(&mut watched, None) {
             Ok(_) if !watched[1].revents().is_empty() => return false,
             Ok(_) if !watched[0].revents().is_empty() => return true,
@@ -104,7 +101,8 @@ mod tests {
     fn watcher(grace: Duration, over: bool) -> (UnixStream, Watcher, mpsc::Receiver<()>) {
         let (host, cell) = UnixStream::pair().expect("a pair");
         let (tell, told) = mpsc::channel();
-        let watcher = Watcher::start(cell, grace, move || over, move || tell.send(()).expect("the test waits"));
+        let watcher =
+            Watcher::start(cell, grace, move || over, move || tell.send(()).expect("the test waits"));
         (host, watcher.expect("a thread"), told)
     }
 

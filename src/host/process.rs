@@ -4,17 +4,20 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::report::Cause;
+use crate::sys::{self, watch::Watched};
 
 /// A running child process. Dropping it kills and reaps it.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    pidfd: Option<AsyncFd<OwnedFd>>,
+    pidfd: Option<AsyncFd<Watched>>,
     cause: Option<Cause>,
 }
 
@@ -120,11 +123,9 @@ impl Drop for Process {
 }
 
 /// The child's pidfd, or `None` where the system has none or forbids it.
-fn pidfd(child: &Child) -> io::Result<Option<AsyncFd<OwnedFd>>> {
+fn pidfd(child: &Child) -> io::Result<Option<AsyncFd<Watched>>> {
     match rustix::process::pidfd_open(Pid::from_child(child), PidfdFlags::NONBLOCK) {
-        Ok(pidfd) => {
-            AsyncFd::with_interest(pidfd, tokio::io::Interest::READABLE).map(Some)
-        }
+        Ok(pidfd) => sys::watch::register(&Arc::new(pidfd), Interest::READABLE).map(Some),
         Err(error) => {
             tracing::debug!(target: "transom::host", %error, "no pidfd: waiting for the cell on a thread");
             Ok(None)

@@ -73,10 +73,7 @@ mod tests {
             stderr_tail: vec![String::from("out of luck")],
         };
         assert_eq!(report.cause, Cause::Signal(9));
-        assert_eq!(
-            report.to_string(),
-            "cell `indexer` (incarnation 2) ended by signal 9\n  | out of luck"
-        );
+        assert_eq!(report.to_string(), "cell `indexer` (incarnation 2) ended by signal 9\n  | out of luck");
         assert_eq!(Cause::from(ExitStatus::from_raw(3 << 8)), Cause::Exit(3));
     }
 }

@@ -5,6 +5,7 @@
 
 mod buffer;
 mod frame;
+mod inherited;
 mod mem;
 mod shm;
 mod stream;
@@ -14,6 +15,7 @@ mod wake;
 pub(crate) use buffer::Buffer;
 pub use frame::BadHeader as BadFrameHeader;
 pub(crate) use frame::{Flags, Frame, Header, Kind};
+pub use inherited::InheritError;
 pub(crate) use mem::pair as mem_pair;
 pub(crate) use shm::{Parts as ShmParts, link as shm_link};
 pub(crate) use stream::link as stream_link;

@@ -1,0 +1,3 @@
+//! Cells: processes that a host has started.
+
+mod watcher;
