@@ -28,7 +28,19 @@ mod sys;
 pub use host::{Cause, DeathReport, RestartPolicy};
 pub use link::{BadFrameHeader, Corrupt, FallbackReason, InheritError, PeerReason, Transport};
 pub use memory::AttachError;
+pub use service::{
+    Argument, Call, CallError, CallOptions, Client, Context, Descriptor, Operation, Service, Session,
+};
 pub use session::{
     BadLimit, CloseReason, Entry, Limits, Metadata, MetadataError, Method, Negotiated, ProtocolError,
     Refusal, Role, Rule, Side, Value,
 };
+
+#[doc(hidden)]
+pub use service::private as __private;
+#[cfg(feature = "macros")]
+pub use transom_macros::service;
+
+// Generated code names this crate from outside; so it does in this crate's own tests.
+#[cfg(test)]
+extern crate self as transom;

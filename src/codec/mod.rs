@@ -1,4 +1,25 @@
 //! Types to bytes and back: the codec seam, and descriptions of types.
+//!
+//! The format is postcard: a struct or tuple is its fields one after another, so the arguments of a call are
+//! encoded one by one, each by the codec that [`Pick`] finds for its type when generated code is compiled:
+//! [`Plain`] for numbers, strings, bytes and what is made of them, reflection for the rest.
+
+mod bounded;
+mod bytes;
+mod describe;
+mod message;
+mod pick;
+mod plain;
+mod reflect;
+#[cfg(test)]
+mod tests;
+
+pub use bytes::{Reader, Sink};
+pub(crate) use describe::{describe, types_hash};
+pub use message::Encode;
+pub(crate) use message::Message;
+pub use pick::{Codec, Pick, PickFacet, PickPlain};
+use plain::Plain;
 
 /// A message body whose encoded length is known before it is written, so that it can be written where it will be read.
 pub(crate) trait Body {
@@ -34,3 +55,49 @@ impl<T: Body + ?Sized> Body for &T {
         (**self).write(out);
     }
 }
+
+/// Why bytes are not the value they should be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The bytes end inside a value.
+    #[error("the bytes end inside a value")]
+    End,
+    /// A number is longer than it need be, or too large for its type.
+    #[error("a number is overlong or too large for its type")]
+    Number,
+    /// A byte that says which case follows has no such case.
+    #[error("tag {tag} where 0 or 1 must be")]
+    Tag {
+        /// What was read.
+        tag: u8,
+    },
+    /// A string is not UTF-8.
+    #[error("a string is not UTF-8")]
+    Utf8,
+    /// A collection announces more elements than the bytes left can hold.
+    #[error("{count} elements announced and {left} bytes left")]
+    Count {
+        /// The elements announced.
+        count: u64,
+        /// The bytes left.
+        left: usize,
+    },
+    /// Bytes are left over.
+    #[error("{left} bytes too many")]
+    Trailing {
+        /// How many.
+        left: usize,
+    },
+    /// The bytes do not fit the type's shape.
+    #[error(transparent)]
+    Shape(Box<facet_postcard::DeserializeError>),
+    /// A value of this type cannot exist.
+    #[error("this method has no error of its own")]
+    Never,
+}
+
+/// Why a value cannot be encoded.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct EncodeError(#[from] facet_postcard::SerializeError);

@@ -1,1 +1,25 @@
 //! What users write and call: services, clients, contexts, errors.
+//!
+//! `#[transom::service]` turns a trait into a server, two clients and a description; they stand on what is here.
+//! A [`Session`] makes clients, a [`Call`] is a call that a client makes, a [`Service`] answers what the peer
+//! calls, with a [`Context`] for handlers that ask for it. [`private`] is what generated code needs besides.
+
+mod blocking;
+mod call;
+mod context;
+mod descriptor;
+mod dispatcher;
+mod error;
+pub mod private;
+mod session;
+#[cfg(all(test, feature = "macros", feature = "tokio"))]
+mod tests;
+
+pub use blocking::CallOptions;
+pub use call::Call;
+pub use context::Context;
+pub use descriptor::{Argument, Descriptor, Operation};
+pub use dispatcher::Service;
+pub(crate) use dispatcher::dispatcher;
+pub use error::CallError;
+pub use session::{Client, Session};

@@ -1,0 +1,58 @@
+//! Calls without a runtime: made and answered on the calling thread.
+
+use std::time::{Duration, Instant};
+
+use super::call::outcome;
+use super::private::Arguments;
+use super::{CallError, Session};
+use crate::codec::Message;
+use crate::session::{CallRequest, Metadata};
+
+/// What goes along with every call of a blocking client.
+///
+/// ```ignore
+/// let hasty = calc.with(CallOptions::new().deadline(Duration::from_millis(5)));
+/// let five = hasty.add(2, 3)?;
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct CallOptions {
+    metadata: Metadata,
+    deadline: Option<Duration>,
+}
+
+impl CallOptions {
+    /// No metadata and no deadline.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives each call this much time; then it ends as [`CallError::DeadlineExceeded`], on both sides.
+    #[must_use]
+    pub fn deadline(mut self, time: Duration) -> Self {
+        self.deadline = Some(time);
+        self
+    }
+
+    /// Sends `metadata` along with each call.
+    #[must_use]
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}
+
+/// Makes a call on this thread, which sleeps until the answer is there.
+#[inline]
+pub(super) fn call<A: Arguments>(
+    session: &Session,
+    options: &CallOptions,
+    arguments: A,
+) -> Result<A::Output, CallError<A::Error>> {
+    let body = Message::new(arguments).map_err(|error| CallError::unencodable(&error))?;
+    outcome::<A>(session.calls().call_blocking(&CallRequest {
+        method: A::method(),
+        body: &body,
+        metadata: &options.metadata,
+        deadline: options.deadline.and_then(|time| Instant::now().checked_add(time)),
+    }))
+}

@@ -1,0 +1,150 @@
+//! A call that a client makes: a future that does nothing until it is polled, and cancels when dropped.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use super::private::Arguments;
+use super::{CallError, Session};
+use crate::codec::{EncodeError, Message, Reader};
+use crate::session::{Answer, CallRequest, Metadata};
+
+/// A call: lazy, configured before it is awaited.
+///
+/// ```ignore
+/// let five = calc.add(2, 3).deadline(Duration::from_millis(5)).await?;
+/// ```
+///
+/// Nothing is sent before the first poll. When as many calls as both sides agreed on are in flight, it waits
+/// its turn.
+///
+/// # Cancel safety
+/// Dropping the call before it is ready cancels it: the peer is told, and drops the handler if that still
+/// runs. What the handler did until then stays done.
+///
+/// # Panics
+/// When polled again after it was ready.
+#[must_use = "a call is not made before it is awaited"]
+pub struct Call<'a, A: Arguments> {
+    session: &'a Session,
+    body: Result<Message<A>, EncodeError>,
+    metadata: Metadata,
+    deadline: Option<Instant>,
+    state: State,
+}
+
+/// How far a call has come.
+#[derive(Debug)]
+enum State {
+    /// Not on its way; with a ticket it waits for its turn or for room.
+    Unsent(Option<u64>),
+    /// On its way under this ID.
+    Sent(u64),
+    /// Answered.
+    Done,
+}
+
+impl<'a, A: Arguments> Call<'a, A> {
+    #[inline]
+    pub(super) fn new(session: &'a Session, arguments: A) -> Self {
+        Self {
+            session,
+            body: Message::new(arguments),
+            metadata: Metadata::default(),
+            deadline: None,
+            state: State::Unsent(None),
+        }
+    }
+
+    /// Gives the call this much time from now; then it ends as [`CallError::DeadlineExceeded`], on both sides.
+    pub fn deadline(mut self, time: Duration) -> Self {
+        // Too far away to be an instant is no deadline at all.
+        self.deadline = Instant::now().checked_add(time);
+        self
+    }
+
+    /// Gives the call time until `instant`.
+    pub fn deadline_at(mut self, instant: Instant) -> Self {
+        self.deadline = Some(instant);
+        self
+    }
+
+    /// Sends `metadata` along.
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+}
+
+/// What an answer means to the caller of a method with these arguments.
+#[inline]
+pub(super) fn outcome<A: Arguments>(answer: Answer) -> Result<A::Output, CallError<A::Error>> {
+    match answer {
+        Answer::Response(bytes) => {
+            let mut from = Reader::new(&bytes);
+            let output = A::decode_output(&mut from).map_err(|error| CallError::undecodable(&error))?;
+            from.end().map_err(|error| CallError::undecodable(&error))?;
+            Ok(output)
+        }
+        Answer::Failure(failure) => Err(CallError::from_failure(failure, A::decode_error)),
+        Answer::Disconnected { reason, maybe_executed } => {
+            Err(CallError::Disconnected { reason, maybe_executed })
+        }
+    }
+}
+
+impl<A: Arguments> Future for Call<'_, A> {
+    type Output = Result<A::Output, CallError<A::Error>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let calls = this.session.calls();
+        if let State::Unsent(ticket) = &mut this.state {
+            let body = match &this.body {
+                Ok(body) => body,
+                Err(error) => return Poll::Ready(Err(CallError::unencodable(error))),
+            };
+            let request =
+                CallRequest { method: A::method(), body, metadata: &this.metadata, deadline: this.deadline };
+            this.state = match ready!(calls.poll_start(&request, ticket, cx)) {
+                Ok(id) => State::Sent(id),
+                Err(answer) => {
+                    this.state = State::Done;
+                    return Poll::Ready(outcome::<A>(answer));
+                }
+            };
+        }
+        let State::Sent(id) = this.state else { panic!("a call was polled after it was ready") };
+        let answer = ready!(calls.poll_answer(id, cx));
+        this.state = State::Done;
+        Poll::Ready(outcome::<A>(answer))
+    }
+}
+
+/// Nothing in a call is ever pinned.
+impl<A: Arguments> Unpin for Call<'_, A> {}
+
+impl<A: Arguments> Drop for Call<'_, A> {
+    fn drop(&mut self) {
+        match self.state {
+            State::Unsent(Some(ticket)) => self.session.calls().abandon(ticket),
+            State::Sent(id) => self.session.calls().cancel(id),
+            State::Unsent(None) | State::Done => {}
+        }
+    }
+}
+
+impl<A: Arguments> fmt::Debug for Call<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = A::method();
+        f.debug_struct("Call")
+            .field("service", &method.service)
+            .field("method", &method.name)
+            .field("metadata", &self.metadata)
+            .field("deadline", &self.deadline)
+            .field("state", &self.state)
+            .finish()
+    }
+}

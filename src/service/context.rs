@@ -1,0 +1,58 @@
+//! What a handler may know about the call it answers.
+
+use std::time::{Duration, Instant};
+
+use super::{Client, Session};
+use crate::session::{Metadata, Method};
+
+/// The call that a handler answers: `cx: &Context` as a method's first parameter asks for it.
+#[derive(Clone, Debug)]
+pub struct Context {
+    pub(super) method: &'static Method,
+    pub(super) request: u64,
+    pub(super) metadata: Metadata,
+    pub(super) deadline: Option<Instant>,
+    pub(super) session: Session,
+}
+
+impl Context {
+    /// What the caller sent along.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// When the caller stops waiting.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// How much longer the caller waits; `None` if it set no deadline.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The request's ID, unique in its session for this direction.
+    pub fn request_id(&self) -> u64 {
+        self.request
+    }
+
+    /// The name of the service that was called.
+    pub fn service(&self) -> &'static str {
+        self.method.service
+    }
+
+    /// The name of the method that was called.
+    pub fn method(&self) -> &'static str {
+        self.method.name
+    }
+
+    /// The session that the call came over.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// A client to call the caller back.
+    pub fn client<C: Client>(&self) -> C {
+        self.session.client()
+    }
+}

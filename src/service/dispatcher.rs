@@ -1,0 +1,88 @@
+//! From a request to the handler of the service that has its method.
+
+use std::sync::Arc;
+
+use super::Descriptor;
+use super::private::{Incoming, Place, Started};
+use crate::driver::{Dispatch, Handler, Request, Slots};
+use crate::session::Method;
+
+/// What one side of a session serves: a server that `#[transom::service]` generated, several of them as a
+/// tuple, or `()` for nothing at all.
+///
+/// Where two services of a tuple have the same name, the first answers.
+pub trait Service: Send + Sync + 'static {
+    /// The services that this is made of.
+    fn descriptors(&self) -> Vec<&'static Descriptor>;
+
+    /// The method with this ID.
+    #[doc(hidden)]
+    fn method(&self, id: u64) -> Option<&'static Method>;
+
+    /// Whether the method's handlers run as tasks of their own from the start.
+    #[doc(hidden)]
+    fn spawns(&self, id: u64) -> bool;
+
+    /// Starts the handler of a call whose method is this service's.
+    #[doc(hidden)]
+    fn start(&self, call: Incoming, place: Place<'_>) -> Started;
+}
+
+/// A service as a driver calls it.
+pub(crate) fn dispatcher(service: impl Service) -> Arc<dyn Dispatch> {
+    Arc::new(Dispatcher(service))
+}
+
+struct Dispatcher<S>(S);
+
+impl<S: Service> Dispatch for Dispatcher<S> {
+    fn method(&self, id: u64) -> Option<&'static Method> {
+        self.0.method(id)
+    }
+
+    #[inline]
+    fn dispatch(&self, request: Request, slots: &mut Slots) -> Option<Handler> {
+        self.0.start(Incoming(request), Place(slots)).0
+    }
+
+    fn spawns(&self, id: u64) -> bool {
+        self.0.spawns(id)
+    }
+}
+
+macro_rules! services {
+    ($($name:ident $index:tt),*) => {
+        impl<$($name: Service),*> Service for ($($name,)*) {
+            fn descriptors(&self) -> Vec<&'static Descriptor> {
+                let none: [Vec<&'static Descriptor>; 0] = [];
+                none.into_iter()$(.chain([self.$index.descriptors()]))*.flatten().collect()
+            }
+
+            fn method(&self, _id: u64) -> Option<&'static Method> {
+                None$(.or_else(|| self.$index.method(_id)))*
+            }
+
+            fn spawns(&self, _id: u64) -> bool {
+                $(if self.$index.method(_id).is_some() {
+                    return self.$index.spawns(_id);
+                })*
+                false
+            }
+
+            fn start(&self, call: Incoming, _place: Place<'_>) -> Started {
+                $(if self.$index.method(call.method()).is_some() {
+                    return self.$index.start(call, _place);
+                })*
+                call.unknown()
+            }
+        }
+    };
+}
+
+services!();
+services!(A 0);
+services!(A 0, B 1);
+services!(A 0, B 1, C 2);
+services!(A 0, B 1, C 2, D 3);
+services!(A 0, B 1, C 2, D 3, E 4);
+services!(A 0, B 1, C 2, D 3, E 4, F 5);

@@ -1,0 +1,6 @@
+#[transom::service]
+struct Calc {
+    total: u64,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+struct Opaque;
+
+#[transom::service]
+trait Calc {
+    async fn add(&self, a: Opaque) -> u64;
+}
+
+fn main() {}
