@@ -7,29 +7,28 @@
 //!
 //! ```text
 //! B, to sleep                              A, to wake
-//!   1  sleep := (epoch + 1, mode)            5  publish: tail := .. or head := ..
-//!   2  fence(SeqCst)                         6  fence(SeqCst)
-//!   3  note := rings                         7  look at sleep; awake => done
+//!   1  note := rings                         5  publish: tail := .. or head := ..
+//!   2  sleep := (epoch + 1, mode)            6  fence(SeqCst)
+//!   3  fence(SeqCst)                         7  look at sleep; awake => done
 //!   4  anything there? => sleep := awake     8  claim the epoch; rings += 1; wake all
 //!      else wait while rings == note
 //! ```
 //!
-//! The two fences are in one total order. If 2 comes before 6, the look at 7 sees the store at 1 (or a later
-//! one), so A claims that epoch and rings. If 6 comes before 2, the check at 4 sees what 5 published, so B does
+//! The two fences are in one total order. If 3 comes before 6, the look at 7 sees the store at 2 (or a later
+//! one), so A claims that epoch and rings. If 6 comes before 3, the check at 4 sees what 5 published, so B does
 //! not sleep. Without either fence both could look before the other's store shows, on x86 as well: a store may
 //! be passed by a later load of another word.
 //!
-//! If A rings (8), B must not sleep through it. B reads its note (3) after announcing the epoch (1, 2). A bump that
-//! answers this very epoch comes after A saw 1, so whether it falls before or after 3 matters: a bump *before*
-//! 3 would be in the note and lost. It cannot be harmful, since A published (5) before it looked (7), and its
-//! bump is a Release store that 3's acquiring fence pairs with: if 3 sees the bump, the check at 4 sees what
-//! was published. If 3 does not see it, `rings != note` and the wait returns at once.
+//! If A rings (8), B must not sleep through it, and an epoch is rung for once only. So the note must not contain a bump
+//! that answers its own epoch, whatever that ring was for. It cannot: it is taken (1) before the epoch shows (2), and
+//! A bumps (8) after it has seen the epoch (7). A note taken after 2 could: a publisher whose frame B has long taken
+//! may be late in looking, answer the new epoch, and be noted; then the epoch is spent, and the next publisher
+//! does not ring.
 //!
-//! For this a note belongs to one epoch. After a wait that returned for no reason B may wait again with the same
-//! note, or announce a new epoch; a new note under the old epoch could contain the only ring of that epoch, for
-//! something that was checked before. The same holds if another thread of B announces a *newer* epoch on behalf
-//! of a sleeper that waits with an older note: every ring of every epoch bumps `rings`, so that the sleeper's
-//! comparison fails all the sooner; it may return early, never sleep through.
+//! A bump that answers an older epoch may come after the note; the wait then returns early, once. After a wait that
+//! returned for no reason B may wait again with the same note, or announce a new epoch. If another thread of B
+//! announces a *newer* epoch on behalf of a sleeper that waits with an older note, every ring of every epoch bumps
+//! `rings`, so that the sleeper's comparison fails all the sooner.
 //!
 //! # At most one ring for each sleep
 //!
@@ -40,9 +39,8 @@
 //! | edge       | released by       | acquired by          | makes visible                        |
 //! |------------|-------------------|----------------------|--------------------------------------|
 //! | bell.sleep | `Sleeper::announce` | `Ringer::ring`     | `space`, which is wanted in this sleep |
-//! | bell.rings | `Ringer::ring`    | `Sleeper::announce`  | what was published before the ring   |
 
-use crate::sync::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use crate::sync::Ordering::{Relaxed, Release, SeqCst};
 use crate::sync::{AtomicU64, fence};
 use crate::word::{BellLine, PeerWord, PeerWord32, RingsLine};
 
@@ -124,14 +122,13 @@ impl Sleeper {
     pub fn announce(&mut self, own: &BellLine, peer_rings: PeerWord32<'_>, mode: Mode, space: u64) -> Note {
         self.epoch += 1;
         self.announced = true;
+        // Before the epoch shows: no ring that answers it can be in here.
+        let note = Note(peer_rings.glance());
         own.space.store(space, Relaxed);
         // sync: bell.sleep (announce) -> Ringer::ring
         own.sleep.store(SleepState::asleep(self.epoch, mode).0, Release);
         // Pairs with the fence in `Ringer::ring`: one of the two sees what the other stored before its fence.
         fence(SeqCst);
-        let note = Note(peer_rings.glance());
-        // sync: bell.rings (noted) <- Ringer::ring
-        fence(Acquire);
         note
     }
 }
@@ -182,10 +179,10 @@ impl Ringer {
         let mut claimed = self.claimed.load(Relaxed);
         // Bounded: every failure means that another publisher of this side moved the word up.
         while claimed < epoch {
-            match self.claimed.compare_exchange(claimed, epoch, AcqRel, Relaxed) {
+            match self.claimed.compare_exchange(claimed, epoch, Relaxed, Relaxed) {
                 Ok(_) => {
-                    // sync: bell.rings (bump) -> Sleeper::announce
-                    own.rings.fetch_add(1, Release);
+                    // Relaxed: the sleeper compares it, and looks at what was published by words of their own.
+                    own.rings.fetch_add(1, Relaxed);
                     return true;
                 }
                 Err(now) => claimed = now,
