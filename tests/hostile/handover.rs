@@ -66,6 +66,40 @@ fn another_protocol_is_known_by_how_it_begins() {
 }
 
 #[test]
+fn another_version_is_refused_and_both_are_named() {
+    for case in Case::all() {
+        let scene = Scene::new(case);
+        for (newest, least) in [(2, 2), (0, 0), (u16::MAX, 2), (0, 1), (1, 2)] {
+            println!("{case}: {least} to {newest}");
+            let (socket, opened) = scene.meet();
+            assert!(socket.say(&Prologue { newest, least, ..opening(case.role) }.encode()));
+            let expected = HandoverError::Version { own: OWN, peer: Versions { newest, least } };
+            goes_wrong(&scene, &socket, opened, expected, word::NO_VERSION);
+        }
+        // A version that reaches down to this one is fine.
+        let (socket, opened) = scene.meet();
+        assert!(socket.say(&Prologue { newest: u16::MAX, ..opening(case.role) }.encode()));
+        let said = Prologue::decode(&socket.hear(Prologue::LEN).expect("a prologue"));
+        assert!([word::ASK, word::WELCOME].contains(&said.word), "{said:?}");
+        drop(socket);
+        opened.fails_as(OpenError::Ended(CloseReason::PeerDied));
+    }
+}
+
+#[test]
+fn another_version_may_differ_in_all_else() {
+    for case in Case::all() {
+        let scene = Scene::new(case);
+        let (socket, opened) = scene.meet();
+        let prologue = Prologue { newest: 7, least: 6, stance: 99, zero: 0xaa, ..opening(case.role) };
+        let null = std::fs::File::open("/dev/null").expect("it exists");
+        socket.hand(&prologue.encode(), &[null.as_fd(); 3]);
+        let expected = HandoverError::Version { own: OWN, peer: Versions { newest: 7, least: 6 } };
+        goes_wrong(&scene, &socket, opened, expected, word::NO_VERSION);
+    }
+}
+
+#[test]
 fn a_connector_learns_why_it_is_refused() {
     let peer = Versions { newest: 3, least: 2 };
     for case in [Link::Shm, Link::Unix].into_iter().flat_map(|link| Case::of(Role::Acceptor, link)) {

@@ -62,9 +62,6 @@ pub(crate) async fn initiate(
     match theirs.word {
         Word::Welcome => {}
         Word::Ask => return Err(HandoverError::Malformed(Malformed::Side)),
-        Word::Refuse(Refused::Version) => {
-            return Err(HandoverError::Version { own: Versions::OWN, peer: theirs.versions });
-        }
         Word::Refuse(reason) => return Err(HandoverError::Refused(reason)),
     }
     let fallback = match (offer, received) {
@@ -142,15 +139,15 @@ fn admitted(
     peer: Peer,
 ) -> Result<Heard, (HandoverError, Option<Refused>)> {
     let (theirs, received) = heard.map_err(|error| {
-        let told = !matches!(error, HandoverError::Closed | HandoverError::Io(_));
-        (error, told.then_some(Refused::Malformed))
+        let told = match error {
+            HandoverError::Closed | HandoverError::Io(_) => None,
+            HandoverError::Version { .. } => Some(Refused::Version),
+            _ => Some(Refused::Malformed),
+        };
+        (error, told)
     })?;
     if theirs.word != Word::Ask {
         return Err((HandoverError::Malformed(Malformed::Side), Some(Refused::Malformed)));
-    }
-    if !Versions::OWN.meet(theirs.versions) {
-        let error = HandoverError::Version { own: Versions::OWN, peer: theirs.versions };
-        return Err((error, Some(Refused::Version)));
     }
     if !access.allows(peer) {
         return Err((HandoverError::Forbidden { uid: peer.uid }, Some(Refused::Forbidden)));
@@ -259,6 +256,10 @@ async fn hear(socket: &UnixStream, ready: &impl Ready) -> Result<Heard, Handover
     })
     .await?;
     let prologue = Prologue::decode(&bytes);
+    // First of all: everything else may mean something else in another version.
+    if !Versions::OWN.meet(prologue.versions) {
+        return Err(HandoverError::Version { own: Versions::OWN, peer: prologue.versions });
+    }
     let (found, expected) = (descriptors.len(), if prologue.stance == Stance::Memory { 2 } else { 0 });
     if found != expected {
         return Err(HandoverError::Malformed(Malformed::Descriptors { found, expected }));
