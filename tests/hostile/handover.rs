@@ -334,6 +334,28 @@ fn silence_at_any_stage_times_out_and_keeps_nobody_waiting() {
 }
 
 #[test]
+fn closing_at_any_stage_ends_it() {
+    for case in Case::all() {
+        let scene = Scene::new(case);
+        for stage in 0..STAGES {
+            println!("{case}: closing after stage {stage}");
+            let (socket, opened) = scene.meet();
+            let (socket, _offer, handed_over) = as_far_as(stage, &scene, socket);
+            drop(socket);
+            opened.fails_as(match handed_over {
+                true => OpenError::Ended(CloseReason::PeerDied),
+                false => OpenError::Handover(HandoverError::Closed),
+            });
+        }
+        let duel = scene.duel();
+        let ours = duel.ours;
+        drop(duel.theirs);
+        assert_eq!(crate::scene::closed(&ours), CloseReason::PeerDied);
+        scene.goes_on();
+    }
+}
+
+#[test]
 fn a_hand_over_in_single_bytes_is_a_hand_over() {
     for case in Case::over(Link::Unix) {
         let scene = Scene::new(case);
