@@ -144,6 +144,9 @@ impl Session {
             return Err(Rule::Connection);
         }
         let Some(frame) = self.assembly.accept(frame, MAX_HELLO)? else { return Ok(()) };
+        if frame.payload.len() > MAX_HELLO {
+            return Err(Rule::PayloadLimit);
+        }
         match (frame.header.kind, self.role) {
             (Kind::Hello, Role::Acceptor) => self.handle_hello(&frame, out),
             (Kind::Welcome, Role::Initiator) => self.handle_welcome(&frame, out),

@@ -123,6 +123,25 @@ fn a_confirmation_is_of_the_version_chosen() {
 }
 
 #[test]
+fn a_hello_is_bounded() {
+    let (total, most) = (65 * 1024_u64, 64 * 1024);
+    for case in Case::all() {
+        let scene = Scene::new(case);
+        let kind = opener(case.role);
+        // Announced in fragments: refused before the rest comes.
+        let announced = Frame::new(kind, total.to_le_bytes()).with_flags(flags::MORE);
+        breaks(&scene, &[announced], Rule::PayloadLimit);
+        let absurd = Frame::new(kind, u64::MAX.to_le_bytes()).with_flags(flags::MORE);
+        breaks(&scene, &[absurd], Rule::PayloadLimit);
+        // In one frame, as large as it can be: what a socket carries in one frame, a ring carries in half of itself.
+        let mut hello = Hello::of(case.role).encode();
+        hello.resize(most + 1, 0);
+        let rule = if case.link == crate::scene::Link::Unix { Rule::FrameLength } else { Rule::PayloadLimit };
+        breaks(&scene, &[Frame::new(kind, hello)], rule);
+    }
+}
+
+#[test]
 fn fragments_of_a_hello_add_up() {
     for case in Case::all() {
         let scene = Scene::new(case);
