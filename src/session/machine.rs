@@ -98,6 +98,7 @@ impl Session {
     #[inline]
     pub(crate) fn handle(&mut self, frame: Frame, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
         let broken = match &self.phase {
+            Phase::Open { .. } | Phase::Opening { .. } if !frame.header.has_known_flags() => Err(Rule::Flags),
             Phase::Open { agreed, .. } => {
                 let limit = agreed.limits.payload_length();
                 self.handle_open(frame, limit, out, now)
