@@ -7,6 +7,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod frames;
 mod halves;
 mod handover;
 mod handshake;
