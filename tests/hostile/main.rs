@@ -5,6 +5,7 @@
 
 #![allow(unreachable_pub)]
 
+mod answers;
 #[path = "../common/mod.rs"]
 mod common;
 mod frames;
