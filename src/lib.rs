@@ -10,6 +10,8 @@ mod cell;
 mod codec;
 #[allow(dead_code, unused_imports)]
 mod driver;
+#[allow(unused_imports)]
+mod endpoint;
 #[cfg(feature = "tokio")]
 #[allow(dead_code, unused_imports)]
 mod host;
@@ -26,9 +28,15 @@ mod session;
 #[allow(dead_code, unused_imports)]
 mod sys;
 
+pub use endpoint::{ConnectError, Connector, OpenError, Options, ServeError, Server, blocking};
+#[cfg(feature = "tokio")]
+pub use endpoint::{Listener, connect, serve};
 #[cfg(feature = "tokio")]
 pub use host::{Cause, DeathReport, RestartPolicy};
-pub use link::{BadFrameHeader, Corrupt, FallbackReason, InheritError, PeerReason, Transport};
+pub use link::{
+    Access, Address, AddressError, BadFrameHeader, Corrupt, FallbackReason, HandoverError, InheritError,
+    Malformed, Peer, PeerReason, Refused, Transport, Versions,
+};
 pub use memory::AttachError;
 pub use service::{
     Argument, Call, CallError, CallOptions, Client, Context, Descriptor, Operation, Service, Session,

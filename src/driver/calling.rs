@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Calls;
 use super::blocking::caller;
 use super::engine::{Engine, Resident};
 use crate::codec::Body;
+use crate::link::{Peer, Transport};
 use crate::session::{Answer, CallRequest, CloseReason, Failure, Negotiated, StartCall};
 
 /// Looks into the link within one poll of a waiting call: about two microseconds, in which most answers arrive.
@@ -86,6 +87,14 @@ impl Calls for Engine {
         self.with(|session, out| session.respond(id, result, out));
     }
 
+    fn transport(&self) -> Transport {
+        self.peek(|session| session.transport().clone())
+    }
+
+    fn peer(&self) -> Peer {
+        self.peek(|session| session.peer())
+    }
+
     fn negotiated(&self) -> Option<Arc<Negotiated>> {
         self.peek(|session| session.negotiated())
     }
@@ -98,8 +107,9 @@ impl Calls for Engine {
         self.with(|session, _| session.poll_closed(cx.waker()))
     }
 
-    fn goodbye(&self) {
-        self.with(|session, out| session.goodbye(out, None));
+    fn goodbye(&self, patience: Option<Duration>) {
+        let until = patience.and_then(|patience| Instant::now().checked_add(patience));
+        self.with(|session, out| session.goodbye(out, until));
         self.wake_resident();
     }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::codec::Body;
+use crate::link::{Peer, Transport};
 use crate::session::{Answer, CallRequest, CloseReason, Failure, Negotiated};
 
 /// A running session, erased: what a driver implements, and clients and replies use.
@@ -32,6 +34,12 @@ pub(crate) trait Calls: Send + Sync + 'static {
     /// Answers a request.
     fn respond(&self, id: u64, result: Result<&dyn Body, Failure>);
 
+    /// What carries the frames.
+    fn transport(&self) -> Transport;
+
+    /// Who is at the other end.
+    fn peer(&self) -> Peer;
+
     /// What both sides agreed on, once they have.
     fn negotiated(&self) -> Option<Arc<Negotiated>>;
 
@@ -41,8 +49,8 @@ pub(crate) trait Calls: Send + Sync + 'static {
     /// Ready once the session has ended.
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<CloseReason>;
 
-    /// Ends the session politely: no new calls; over when those in flight have finished.
-    fn goodbye(&self);
+    /// Ends the session politely: no new calls; over when those in flight have finished, or `patience` has.
+    fn goodbye(&self, patience: Option<Duration>);
 
     /// Ends the session at once.
     fn close(&self);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use transom_shm_layout::half::HalfConfig;
 
 use super::{Calls, Dispatch, Engine, Handler, Request, Slots, blocking};
-use crate::link::{Link, ShmParts, Transport, mem_pair, shm_link, stream_link};
+use crate::link::{Link, Peer, ShmParts, Transport, mem_pair, shm_link, stream_link};
 use crate::memory;
 use crate::session::{
     Answer, CallRequest, CloseReason, Failure, Limits, Metadata, Method, Role, Session, Settings,
@@ -105,6 +105,7 @@ fn session(role: Role) -> Session {
             limits: Limits::default(),
             metadata: Metadata::new(),
             transport: Transport::Mem,
+            peer: Peer::this(),
             open_until: Some(Instant::now() + Duration::from_secs(20)),
             methods: Box::new(method),
         },
@@ -249,7 +250,7 @@ mod with_tokio {
             let (turn, answer) = task.await.unwrap();
             assert_eq!(bytes(answer), turn.to_le_bytes(), "{name}");
         }
-        client.goodbye();
+        client.goodbye(None);
         let closed = poll_fn(|cx| client.poll_closed(cx)).await;
         assert_eq!(closed, CloseReason::Local, "{name}");
         let closed = poll_fn(|cx| server.poll_closed(cx)).await;

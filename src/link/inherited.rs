@@ -34,6 +34,9 @@ static TAKEN: OnceLock<()> = OnceLock::new();
 pub(crate) struct Ticket(pub(crate) [u8; 16]);
 
 impl Ticket {
+    /// What stands where no ticket is.
+    pub(crate) const NONE: Self = Self([0; 16]);
+
     /// A ticket that nobody can guess.
     pub(crate) fn random() -> io::Result<Self> {
         let mut bytes = [0; 16];

@@ -3,20 +3,32 @@
 //! A link is four parts, because four parties use it at once: [`Transmit`] is used under the producer
 //! lock, [`Receive`] by whoever holds the drain role, and [`Signal`] is shared by publishers and sleepers.
 
+mod address;
 mod buffer;
 mod frame;
+mod handover;
 mod inherited;
 mod mem;
+mod names;
+mod peer;
+mod place;
 mod shm;
 mod stream;
 mod transport;
 mod wake;
 
+pub use address::{Address, AddressError};
 pub(crate) use buffer::Buffer;
 pub use frame::BadHeader as BadFrameHeader;
 pub(crate) use frame::{Flags, Frame, Header, Kind};
+pub(crate) use handover::{HandedOver, Ready, Terms, Thread, accept, initiate, run};
+pub use handover::{HandoverError, Malformed, Refused, Versions};
 pub use inherited::InheritError;
+pub(crate) use inherited::{FD, FD_VARIABLE, TICKET_VARIABLE, Ticket, is_cell, take};
 pub(crate) use mem::pair as mem_pair;
+pub(crate) use names::{Name, Unreached, reach};
+pub use peer::{Access, Peer};
+pub(crate) use place::{Place, TakenError};
 pub(crate) use shm::{Parts as ShmParts, link as shm_link};
 pub(crate) use stream::link as stream_link;
 pub use transport::{FallbackReason, PeerReason, Transport};

@@ -50,6 +50,9 @@ pub enum FallbackReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerReason {
+    /// It goes over sockets only.
+    #[error("it goes over sockets only")]
+    SocketOnly,
     /// It is switched off there.
     #[error("it is switched off there")]
     SwitchedOff,

@@ -49,6 +49,9 @@ pub enum AttachError {
         /// The most that is allowed.
         cap: u64,
     },
+    /// What came with it to ring the peer is no pipe.
+    #[error("the peer's bell is not a pipe")]
+    NotAPipe,
     /// Its header is not that of a half.
     #[error("the peer's half: {0}")]
     Header(#[from] VerifyError),

@@ -3,23 +3,63 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::Descriptor;
 use crate::driver::Calls;
+use crate::link::{Peer, Transport};
+use crate::memory::Watch;
 use crate::session::{CloseReason, Negotiated};
 
-/// A running session with a peer: what clients are made from. Clones are the same session.
+/// How long calls in flight have when nobody holds their session any more.
+const LEFT_ALONE: Duration = Duration::from_secs(5);
+
+/// A running session with a peer: what clients are made from. Clones are the same session, and so are the sessions
+/// of its clients.
 ///
-/// The session runs for as long as it is open, not for as long as somebody holds it.
+/// When the last of those is dropped the session ends politely: calls in flight have some seconds to finish.
+/// [`detach`](Self::detach) leaves it to the peer instead. What a handler is given through its context does not count.
 #[derive(Clone)]
 pub struct Session {
     calls: Arc<dyn Calls>,
+    keeper: Option<Arc<Keeper>>,
+}
+
+/// Ends a session politely when nobody holds it any more.
+struct Keeper {
+    calls: Arc<dyn Calls>,
+    detached: AtomicBool,
+    /// Tells a session without a runtime of its peer's death.
+    _watch: Option<Watch>,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if !self.detached.load(Ordering::Relaxed) {
+            self.calls.goodbye(Some(LEFT_ALONE));
+        }
+    }
 }
 
 impl Session {
-    /// The session that a driver runs.
+    /// The session that a driver runs, for somebody who does not keep it open.
     pub(crate) fn new(calls: Arc<dyn Calls>) -> Self {
-        Self { calls }
+        Self { calls, keeper: None }
+    }
+
+    /// The session that a driver runs, for its user.
+    pub(crate) fn kept(calls: Arc<dyn Calls>, watch: Option<Watch>) -> Self {
+        let detached = AtomicBool::new(false);
+        let keeper = Keeper { calls: Arc::clone(&calls), detached, _watch: watch };
+        Self { calls, keeper: Some(Arc::new(keeper)) }
+    }
+
+    /// Leaves the session open until the peer ends it or somebody calls [`close`](Self::close), whoever holds it.
+    pub fn detach(self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.detached.store(true, Ordering::Relaxed);
+        }
     }
 
     #[inline]
@@ -30,6 +70,16 @@ impl Session {
     /// A client for a service of the peer. Whether the peer has it shows at the first call.
     pub fn client<C: Client>(&self) -> C {
         C::new(self.clone())
+    }
+
+    /// What carries its calls, and why that is not shared memory if it was to be.
+    pub fn transport(&self) -> Transport {
+        self.calls.transport()
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.calls.peer()
     }
 
     /// What both sides agreed on, once they have.
@@ -57,7 +107,12 @@ impl Session {
 
     /// Ends the session politely: new calls are refused, and it is over when those in flight have finished.
     pub fn goodbye(&self) {
-        self.calls.goodbye();
+        self.calls.goodbye(None);
+    }
+
+    /// Like [`goodbye`](Self::goodbye), but ends the session when `patience` is over, whatever is still in flight.
+    pub fn goodbye_within(&self, patience: Duration) {
+        self.calls.goodbye(Some(patience));
     }
 
     /// Ends the session at once; calls in flight end as disconnected.

@@ -9,7 +9,7 @@ use facet::Facet;
 
 use super::{CallError, CallOptions, Client, Context, Service, Session, dispatcher};
 use crate::driver::{blocking, tokio as tokio_driver};
-use crate::link::{Link, Transport, mem_pair};
+use crate::link::{Link, Peer, Transport, mem_pair};
 use crate::session::{CloseReason, Entry, Limits, Metadata, Role, Session as Machine, Settings, Value};
 
 #[derive(Facet, Debug, Clone, PartialEq)]
@@ -131,6 +131,7 @@ fn machine(role: Role, limits: Limits, dispatch: &Arc<dyn crate::driver::Dispatc
         limits,
         metadata: Metadata::default(),
         transport: Transport::Mem,
+        peer: Peer::this(),
         open_until: None,
         methods: Box::new(move |id| dispatch.method(id)),
     };

@@ -11,7 +11,7 @@ use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::timers::{Timer, Timers};
 use super::{CloseReason, Negotiated, ProtocolError, Role, Rule, Settings, Side};
-use crate::link::{Corrupt, Frame, Header, Kind, Transmit};
+use crate::link::{Corrupt, Frame, Header, Kind, Peer, Transmit, Transport};
 
 /// A session: frames, commands and time in; frames, wake-ups and a deadline out.
 pub(crate) struct Session {
@@ -262,6 +262,16 @@ impl Session {
         if !self.wakers.is_empty() {
             into.append(&mut self.wakers);
         }
+    }
+
+    /// What carries the frames.
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.settings.transport
+    }
+
+    /// Who is at the other end.
+    pub(crate) fn peer(&self) -> Peer {
+        self.settings.peer
     }
 
     /// What both sides agreed on, once they have.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{Limits, Metadata, Method};
-use crate::link::Transport;
+use crate::link::{Peer, Transport};
 
 /// Which side of a session this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) metadata: Metadata,
     /// What carries the frames.
     pub(crate) transport: Transport,
+    /// Who is at the other end.
+    pub(crate) peer: Peer,
     /// When the handshake must be done.
     pub(crate) open_until: Option<Instant>,
     /// What this side serves.

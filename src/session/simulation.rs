@@ -73,6 +73,7 @@ pub(super) fn settings(limits: Limits) -> Settings {
         limits,
         metadata: Metadata::new(),
         transport: Transport::Mem,
+        peer: crate::link::Peer::this(),
         open_until: None,
         methods: Box::new(|id| match id {
             7 => Some(&ECHO),

@@ -8,5 +8,6 @@ pub(crate) mod peer;
 pub(crate) mod pipe;
 pub(crate) mod poll;
 pub(crate) mod scm;
+pub(crate) mod socket;
 #[cfg(feature = "tokio")]
 pub(crate) mod watch;

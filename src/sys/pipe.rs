@@ -14,10 +14,11 @@ pub(crate) fn create() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
 }
 
-/// Opens the writing end of a pipe anew, nonblocking.
-pub(crate) fn reopen_writer(end: impl AsFd) -> io::Result<OwnedFd> {
+/// Opens a pipe anew, nonblocking, to write into it. It is opened for reading too, although nobody reads here: a pipe
+/// that has a reader never raises a signal in who writes, whatever the peer does with its own end.
+pub(crate) fn reopen(end: impl AsFd) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", end.as_fd().as_raw_fd());
-    Ok(rustix::fs::open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(rustix::fs::open(path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// Whether it is a pipe.

@@ -16,7 +16,7 @@ use crate::driver::engine::{Engine, RESIDENT, Resident};
 use crate::driver::serving::{Served, serve};
 use crate::driver::{Dispatch, Slots};
 use crate::link::{Link, SleepMode};
-use crate::session::Session;
+use crate::session::{CloseReason, Negotiated, Session};
 use crate::sys::watch::{self, Watched};
 
 /// Looks into an empty link within one poll, before other tasks get a turn.
@@ -60,6 +60,14 @@ pub(crate) fn start(
     };
     tokio::spawn(poll_fn(move |cx| task.poll(cx)));
     Ok(engine)
+}
+
+/// Waits until the handshake is done.
+///
+/// # Errors
+/// Why the session ended instead.
+pub(crate) async fn wait_open(engine: &Engine) -> Result<Arc<Negotiated>, CloseReason> {
+    poll_fn(|cx| engine.with(|session, _| session.poll_open(cx.waker()))).await
 }
 
 struct Task {

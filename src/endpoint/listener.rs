@@ -1,0 +1,167 @@
+//! Serving at an address, in a tokio runtime.
+
+use std::convert::Infallible;
+use std::future::{pending, poll_fn};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::task::JoinSet;
+
+use super::open::{open, open_mem};
+use super::server::{Admission, Bound, Hiccup, Source, hiccup};
+use super::{OpenError, ServeError, Server};
+use crate::link::{Address, Link};
+use crate::service::{Service, Session};
+use crate::session::Role;
+use crate::sys::{self, watch::Watched};
+
+/// Sessions that are being opened at a time; further peers wait in the socket's queue.
+const OPENING: usize = 128;
+/// Before accepting is tried again when the system is out of something.
+const EXHAUSTED: Duration = Duration::from_millis(50);
+
+/// Serves `service` at `address` to whoever connects, for as long as this is polled.
+///
+/// ```no_run
+/// # #[transom::service]
+/// # trait Calc { async fn add(&self, a: u64, b: u64) -> u64; }
+/// # struct MyCalc;
+/// # impl Calc for MyCalc { async fn add(&self, a: u64, b: u64) -> u64 { a + b } }
+/// # async fn example() -> Result<(), transom::ServeError> {
+/// transom::serve("shm:/run/calc.sock", CalcServer::new(MyCalc)).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ServeError`]; it never ends otherwise.
+///
+/// # Panics
+/// Outside a tokio runtime with I/O and time enabled.
+///
+/// # Cancel safety
+/// Dropped, it accepts nobody any more; sessions that are open go on.
+pub async fn serve(address: &str, service: impl Service) -> Result<Infallible, ServeError> {
+    Server::new(address, service).bind()?.run().await
+}
+
+/// An address at which peers are served. Dropped, it is free again; sessions that are open go on.
+pub struct Listener {
+    // Dropped before the address is free again.
+    opening: JoinSet<Result<Session, OpenError>>,
+    incoming: Incoming,
+    admission: Arc<Admission>,
+}
+
+enum Incoming {
+    Socket { socket: AsyncFd<Watched>, _source: Source },
+    Name(crate::link::Name),
+}
+
+/// Somebody who came.
+enum Arrival {
+    Socket(std::os::unix::net::UnixStream),
+    Link(Link),
+}
+
+impl Listener {
+    pub(super) fn new(Bound { source, terms: admission }: Bound) -> Result<Self, ServeError> {
+        let incoming = match source {
+            Source::Name(name) => Incoming::Name(name),
+            Source::Socket { ref socket, .. } => {
+                let socket = sys::watch::register(socket, Interest::READABLE);
+                Incoming::Socket { socket: socket.map_err(|error| admission.io(error))?, _source: source }
+            }
+        };
+        Ok(Self { opening: JoinSet::new(), incoming, admission })
+    }
+
+    /// Where peers are served.
+    pub fn address(&self) -> &Address {
+        &self.admission.address
+    }
+
+    /// The next peer's session, once its handshake is done. Peers that fail to open one are logged and cost nobody
+    /// else any time.
+    ///
+    /// # Errors
+    /// [`ServeError`] if nobody can be accepted any more.
+    ///
+    /// # Cancel safety
+    /// Nobody is lost when this is dropped: sessions that are being opened go on, and the next call gives them.
+    pub async fn accept(&mut self) -> Result<Session, ServeError> {
+        loop {
+            let room = self.opening.len() < OPENING;
+            let arrival =
+                async { if room { self.incoming.next(&self.admission).await } else { pending().await } };
+            tokio::select! {
+                Some(opened) = self.opening.join_next() => match opened {
+                    Ok(Ok(session)) => return Ok(session),
+                    Ok(Err(error)) => self.admission.turned_away(&error),
+                    Err(error) => self.admission.turned_away(&OpenError::Io(io::Error::other(error))),
+                },
+                arrival = arrival => self.begin(arrival?),
+            }
+        }
+    }
+
+    /// Serves whoever comes, for as long as this is polled. Sessions live until their peers end them.
+    ///
+    /// # Errors
+    /// [`ServeError`] if nobody can be accepted any more; it never ends otherwise.
+    ///
+    /// # Cancel safety
+    /// Dropped, it frees the address; sessions that are open go on.
+    pub async fn run(mut self) -> Result<Infallible, ServeError> {
+        loop {
+            self.accept().await?.detach();
+        }
+    }
+
+    fn begin(&mut self, arrival: Arrival) {
+        let admission = Arc::clone(&self.admission);
+        self.opening.spawn(async move {
+            let dispatch = Arc::clone(&admission.dispatch);
+            match arrival {
+                Arrival::Link(link) => open_mem(link, Role::Acceptor, &admission.options, dispatch).await,
+                Arrival::Socket(socket) => {
+                    let opening = admission.opening(&socket)?;
+                    open(socket, opening, &admission.options, dispatch).await
+                }
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("address", self.address()).finish_non_exhaustive()
+    }
+}
+
+impl Incoming {
+    async fn next(&self, admission: &Admission) -> Result<Arrival, ServeError> {
+        match self {
+            Self::Name(name) => Ok(Arrival::Link(poll_fn(|cx| name.poll_accept(cx)).await)),
+            Self::Socket { socket, .. } => loop {
+                let mut ready = socket.readable().await.map_err(|error| admission.io(error))?;
+                match ready.try_io(sys::socket::accept) {
+                    Ok(Ok(accepted)) => return Ok(Arrival::Socket(accepted)),
+                    // Not ready after all.
+                    Err(_) => {}
+                    Ok(Err(error)) => match hiccup(&error) {
+                        Hiccup::Next => {}
+                        Hiccup::Exhausted => {
+                            tracing::warn!(target: "transom::endpoint", %error, "accepting");
+                            tokio::time::sleep(EXHAUSTED).await;
+                        }
+                        Hiccup::Broken => return Err(admission.io(error)),
+                    },
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What a session is opened with.
+
+use std::time::Duration;
+
+use crate::session::{Limits, Metadata};
+
+/// What a session is opened with, on either side. The defaults suit most.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(super) limits: Limits,
+    pub(super) metadata: Metadata,
+    pub(super) ring: u64,
+    pub(super) memory_cap: u64,
+    pub(super) handshake_timeout: Duration,
+}
+
+impl Options {
+    /// The defaults: the default [`Limits`], no metadata, a ring of 64 KiB, at most 16 MiB of the peer's memory, five
+    /// seconds for the opening.
+    pub fn new() -> Self {
+        Self {
+            limits: Limits::default(),
+            metadata: Metadata::new(),
+            ring: 64 * 1024,
+            memory_cap: 16 * 1024 * 1024,
+            handshake_timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// Sets what this side is willing to take; both sides keep to the stricter of each limit.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets what this side tells the peer about itself.
+    #[must_use]
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Sets the size of this side's outgoing ring in bytes, a power of two from 4 KiB to 1 GiB. Frames larger than a
+    /// quarter of it go in pieces.
+    #[must_use]
+    pub fn ring(mut self, bytes: u64) -> Self {
+        self.ring = bytes;
+        self
+    }
+
+    /// Sets the most bytes of the peer's shared memory that this side maps. A peer with more is talked to over the
+    /// socket.
+    #[must_use]
+    pub fn memory_cap(mut self, bytes: u64) -> Self {
+        self.memory_cap = bytes;
+        self
+    }
+
+    /// Sets how long the opening of a session may take, from the connected socket to the end of the handshake.
+    #[must_use]
+    pub fn handshake_timeout(mut self, time: Duration) -> Self {
+        self.handshake_timeout = time;
+        self
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,55 @@
+//! Unix sockets by path: listening, accepting, connecting; and the lock that says whose a path is.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, Mode};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 128;
+
+/// A socket that listens at `path` from the moment that its mode is `mode`.
+pub(crate) fn listen(path: &Path, mode: u32) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
+    // Nobody can connect before the socket listens.
+    let listens = rustix::fs::chmod(path, Mode::from_raw_mode(mode))
+        .and_then(|()| rustix::net::listen(&socket, BACKLOG));
+    if let Err(error) = listens {
+        // The first error is the one that counts.
+        let _unlinked = std::fs::remove_file(path);
+        return Err(error.into());
+    }
+    Ok(socket)
+}
+
+/// The next connection. Never waits.
+pub(crate) fn accept(listener: impl AsFd) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(rustix::net::accept_with(listener, flags)?.into())
+}
+
+/// A connection to whoever listens at `path`. Never waits: where too many wait to be accepted it would have to.
+pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket.into())
+}
+
+/// The file at `path`, locked; `None` if another process, or another part of this one, holds the lock.
+pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
