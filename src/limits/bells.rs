@@ -24,7 +24,7 @@ impl Bells {
     pub fn exchange(peer: &UnixStream) -> io::Result<Self> {
         let (own, ringing) = sys::pipe::create()?;
         give(peer, ringing)?;
-        let peer = sys::pipe::reopen_writer(take(peer)?)?;
+        let peer = sys::pipe::reopen(take(peer)?)?;
         Ok(Self { own, peer })
     }
 }
