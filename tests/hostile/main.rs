@@ -14,4 +14,5 @@ mod handover;
 mod handshake;
 mod logs;
 mod raw;
+mod rings;
 mod scene;

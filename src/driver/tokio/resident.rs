@@ -161,13 +161,6 @@ impl Task {
         let mut again = false;
         while let Some(Poll::Ready(Ok(mut bell))) = self.bell.as_ref().map(|bell| bell.poll_read_ready(cx)) {
             self.engine.signal.clear();
-            if bell.ready().is_read_closed() {
-                // Nobody is left who could ring: the peer is gone. This readiness stays, and looking for its end
-                // would keep the task from ever looking at the lifeline.
-                self.engine.hung_up();
-                again = true;
-                break;
-            }
             bell.clear_ready();
         }
         if let Some(bell) = &self.bell {
