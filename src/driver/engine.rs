@@ -49,6 +49,8 @@ pub(super) struct Core {
     pub(super) out: Box<dyn Transmit>,
     /// Whether the sleeper knows that bytes wait for the kernel, and waits for room to write.
     backed_up: bool,
+    /// Whether it has been seen that the session is over.
+    over: bool,
 }
 
 /// What the drain role protects.
@@ -119,7 +121,7 @@ impl Engine {
     ) -> Arc<Self> {
         let local = Arc::new(Local { task: Mutex::new(None), signal: Arc::clone(&link.signal) });
         Arc::new_cyclic(|me| Self {
-            core: Mutex::new(Core { session, out: link.transmit, backed_up: false }),
+            core: Mutex::new(Core { session, out: link.transmit, backed_up: false, over: false }),
             intake: Role::new(Intake { receive: link.receive, spin: SpinPolicy::new(), ended: false }),
             signal: link.signal,
             dispatch,
@@ -139,7 +141,7 @@ impl Engine {
     pub(super) fn with<R>(&self, step: impl FnOnce(&mut Session, &mut dyn Transmit) -> R) -> R {
         let mut wakers = Vec::new();
         let mut core = lock(&self.core);
-        let Core { session, out, backed_up } = &mut *core;
+        let Core { session, out, backed_up, over } = &mut *core;
         let result = step(session, &mut **out);
         let mut published = false;
         loop {
@@ -161,6 +163,7 @@ impl Engine {
                 wakers.push(self.local_waker.clone());
             }
         }
+        let ends = session.is_over() && !std::mem::replace(over, true);
         drop(core);
         if published {
             self.signal.ring();
@@ -168,7 +171,18 @@ impl Engine {
         for waker in wakers {
             waker.wake();
         }
+        if ends {
+            self.ended();
+        }
         result
+    }
+
+    /// The session has just ended, whoever made it: the peer is to see that, however long this side holds the session
+    /// yet, and whoever looks after it is to stop.
+    #[cold]
+    fn ended(&self) {
+        self.signal.hang_up();
+        self.wake_all();
     }
 
     /// Looks into the session without changing what it owes anybody.

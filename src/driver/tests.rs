@@ -79,6 +79,7 @@ fn shm_pair() -> io::Result<(Link, Link)> {
         bell: bell_one,
         peer_bell: ring_other,
         lifeline: one.into(),
+        inherited: false,
     };
     let other = ShmParts {
         own: half_other.region,
@@ -86,6 +87,7 @@ fn shm_pair() -> io::Result<(Link, Link)> {
         bell: bell_other,
         peer_bell: ring_one,
         lifeline: other.into(),
+        inherited: false,
     };
     Ok((shm_link(one), shm_link(other)))
 }
@@ -94,7 +96,7 @@ fn links() -> Vec<(&'static str, (Link, Link))> {
     let (one, other) = UnixStream::pair().unwrap();
     vec![
         ("mem", mem_pair()),
-        ("unix", (stream_link(one).unwrap(), stream_link(other).unwrap())),
+        ("unix", (stream_link(one, false).unwrap(), stream_link(other, false).unwrap())),
         ("shm", shm_pair().unwrap()),
     ]
 }

@@ -228,6 +228,40 @@ fn a_head_that_lies_ends_the_session_when_room_is_wanted() {
 }
 
 #[test]
+fn a_lie_that_a_caller_finds_ends_the_session_too() {
+    let cx = &mut Context::from_waker(Waker::noop());
+    for scene in each_scene() {
+        let (duel, _) = at(&scene, Moment::Sleep);
+        let mut theirs = duel.theirs;
+        let (echo, bytes) = (duel.ours.client::<EchoClient>(), vec![b'x'; 4000]);
+        // Calls of a ring and more, which nobody takes out.
+        let mut calls: Vec<_> = (0..20).map(|_| Box::pin(echo.echo(&bytes))).collect();
+        for call in &mut calls {
+            assert!(call.as_mut().poll(cx).is_pending());
+        }
+        theirs.rings().own.word(HEAD).store(u64::MAX, Release);
+        let mut last = pin!(echo.echo(b"last"));
+        eventually("a call finds it", || last.as_mut().poll(cx).is_ready());
+        assert_eq!(closed(&duel.ours), broken(Rule::RingPosition));
+        theirs.socket.is_closed_by_the_other();
+        scene.goes_on();
+    }
+}
+
+#[test]
+fn a_peer_that_takes_nothing_out_is_told_the_end_by_the_end_of_the_link() {
+    for scene in each_scene() {
+        let (mut duel, id) = at(&scene, Moment::Fresh);
+        fills_up(&mut duel, id);
+        // There is no room for last words, and this session is still held.
+        duel.ours.close();
+        duel.ends_as(CloseReason::Local);
+        duel.theirs.socket.is_closed_by_the_other();
+        scene.goes_on();
+    }
+}
+
+#[test]
 fn words_of_the_bell_may_say_anything() {
     let words =
         [1, 2, 3, 4, 5, 6, 7, 1 << 32, u64::MAX, u64::MAX - 1, u64::MAX - 2, 1 << 63 | 1, 1 << 63 | 2];

@@ -29,6 +29,13 @@ pub(crate) struct Terms {
     pub(crate) ticket: Option<Ticket>,
 }
 
+impl Terms {
+    /// Whether the socket is that of a cell, whose end means that the process is gone.
+    fn is_inherited(&self) -> bool {
+        self.ticket.is_some()
+    }
+}
+
 /// This side's memory, to be handed over.
 struct Offer {
     memory: Memory,
@@ -68,7 +75,7 @@ pub(crate) async fn initiate(
         (Ok(offer), Some(received)) => match attach(&received, terms) {
             Ok(attached) => {
                 send(&socket, ready, &[Stance::Memory.code()], &[]).await?;
-                return Ok(attached.join(offer, socket));
+                return Ok(attached.join(offer, socket, terms));
             }
             Err(error) => {
                 send(&socket, ready, &[Stance::Attach.code()], &[]).await?;
@@ -79,7 +86,7 @@ pub(crate) async fn initiate(
         (Err(own), None) => own,
         (Err(_), Some(_)) => return Err(HandoverError::Malformed(Malformed::Unasked)),
     };
-    over_the_socket(socket, fallback)
+    over_the_socket(socket, terms, fallback)
 }
 
 /// The acceptor's part: `peer` is who connected.
@@ -118,7 +125,7 @@ pub(crate) async fn accept(
             let mut stance = [0];
             receive(&socket, ready, &mut stance, &mut Vec::new(), |_| Ok(())).await?;
             match Stance::from_code(stance[0]) {
-                Stance::Memory => return Ok(attached.join(offer, socket)),
+                Stance::Memory => return Ok(attached.join(offer, socket, terms)),
                 other => Some(other.reason()),
             }
         }
@@ -126,7 +133,7 @@ pub(crate) async fn accept(
         _ if theirs.stance == Stance::Socket || !terms.shm => None,
         _ => Some(theirs.stance.reason()),
     };
-    over_the_socket(socket, fallback)
+    over_the_socket(socket, terms, fallback)
 }
 
 type Heard = (Prologue, Option<Received>);
@@ -160,12 +167,14 @@ fn admitted(
 
 fn over_the_socket(
     socket: UnixStream,
+    terms: &Terms,
     fallback: Option<FallbackReason>,
 ) -> Result<HandedOver, HandoverError> {
     if let Some(reason) = &fallback {
         tracing::info!(target: "transom::link", %reason, "the session goes over its socket");
     }
-    Ok(HandedOver { link: stream_link(socket)?, transport: Transport::Unix { fallback } })
+    let link = stream_link(socket, terms.is_inherited())?;
+    Ok(HandedOver { link, transport: Transport::Unix { fallback } })
 }
 
 /// Memory to hand over, or why there is none; `None` if it is not wanted.
@@ -203,13 +212,14 @@ fn attach(received: &Received, terms: &Terms) -> Result<Attached, AttachError> {
 }
 
 impl Attached {
-    fn join(self, offer: Offer, lifeline: UnixStream) -> HandedOver {
+    fn join(self, offer: Offer, lifeline: UnixStream, terms: &Terms) -> HandedOver {
         let link = shm_link(ShmParts {
             own: offer.memory.region,
             peer: self.region,
             bell: offer.bell,
             peer_bell: self.peer_bell,
             lifeline: lifeline.into(),
+            inherited: terms.is_inherited(),
         });
         HandedOver { link, transport: Transport::Shm }
     }
