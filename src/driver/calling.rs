@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Calls;
 use super::blocking::caller;
-use super::engine::{Engine, Resident};
+use super::engine::{Engine, FRAMES_AT_A_TIME, Resident};
 use crate::codec::Body;
 use crate::link::{Peer, Transport};
 use crate::session::{Answer, CallRequest, CloseReason, Failure, Negotiated, StartCall};
@@ -52,10 +52,10 @@ impl Calls for Engine {
             self.peek(|session| (session.poll_answer(id, None), session.calls_in_flight() == 1));
         // With more calls in flight another task has work to do meanwhile; spinning would keep it from it.
         let looks = if alone && intake.spin.pays() && self.signal.may_spin() { LOOKS_IN_POLL } else { 1 };
-        let mut looked = 0;
-        while answer.is_pending() && looked < looks {
+        let (mut looked, mut frames) = (0, 0);
+        while answer.is_pending() && looked < looks && frames < FRAMES_AT_A_TIME {
             match self.take_frame(&mut intake, |session| session.poll_answer(id, None)) {
-                Some(now) => answer = now,
+                Some(now) => (answer, frames) = (now, frames + 1),
                 None => {
                     looked += 1;
                     std::hint::spin_loop();

@@ -71,6 +71,9 @@ pub(crate) enum Resident {
     None,
 }
 
+/// Frames that whoever drains takes in before it looks at anything else: time, the lifeline, others' turn.
+pub(super) const FRAMES_AT_A_TIME: u32 = 256;
+
 /// Nobody sleeps on the bell.
 pub(super) const NOBODY: u64 = 0;
 /// The resident sleeps on the bell.
@@ -240,6 +243,7 @@ impl Engine {
     /// After the peer's death: what it had completely sent is taken in, then the session ends.
     #[cold]
     pub(super) fn bury(&self, intake: &mut Intake) {
+        intake.receive.last();
         while self.take_frame(intake, |_| ()).is_some() {}
         intake.ended = true;
         self.with(|session, _| session.link_lost(CloseReason::PeerDied));
@@ -343,6 +347,16 @@ impl Engine {
         self.local_waker.wake_by_ref();
         for (_, thread) in lock(&self.parked).drain(..) {
             thread.unpark();
+        }
+    }
+
+    /// Does whatever is due.
+    pub(super) fn expire(&self) {
+        if let Some(at) = self.peek(|session| session.next_timeout()) {
+            let now = Instant::now();
+            if at <= now {
+                self.with(|session, out| session.handle_timeout(now, out));
+            }
         }
     }
 

@@ -67,6 +67,10 @@ pub(crate) trait Receive: Send {
     /// Gives the space of every frame taken so far back to the peer. Before user code runs, before sleep.
     fn release(&mut self);
 
+    /// The peer is gone: what it has sent by now is all that is taken, and no space is given back. A peer that only
+    /// seems to be gone could go on for ever otherwise.
+    fn last(&mut self) {}
+
     /// Says that this side looks into its link and need not be woken. Costs nothing when it said so before.
     fn awake(&mut self);
 

@@ -68,6 +68,7 @@ pub(crate) fn link(parts: Parts) -> Link {
             reader,
             consumer: Consumer::new(incoming),
             sleeper: Sleeper::new(),
+            last: false,
             looked_for_space: 0,
             quarter: incoming.bytes() / 4,
         }),
@@ -157,6 +158,8 @@ struct Receiver {
     reader: RingReader,
     consumer: Consumer,
     sleeper: Sleeper,
+    /// The peer is gone, and gets no space back.
+    last: bool,
     /// The head at which the peer was last asked whether it waits for space.
     looked_for_space: u64,
     quarter: u64,
@@ -177,13 +180,17 @@ impl Receive for Receiver {
 
     #[inline]
     fn release(&mut self) {
-        if self.consumer.release(&self.reader) {
+        if !self.last && self.consumer.release(&self.reader) {
             let head = self.consumer.released();
             if head - self.looked_for_space >= self.quarter {
                 self.looked_for_space = head;
                 self.shared.ring_for(false, head);
             }
         }
+    }
+
+    fn last(&mut self) {
+        self.last = true;
     }
 
     #[inline]

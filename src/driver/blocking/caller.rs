@@ -6,7 +6,7 @@ use std::task::{Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
 
-use crate::driver::engine::{Engine, Resident};
+use crate::driver::engine::{Engine, FRAMES_AT_A_TIME, Resident};
 use crate::link::{Signal, SleepMode, Transmit};
 use crate::session::{Answer, CallRequest, CloseReason, Negotiated, Session, StartCall};
 
@@ -79,13 +79,13 @@ fn wait<T>(
             None => None,
             Some(_) => engine.with(|session, out| ready(session, out, None)),
         };
-        let mut looks = 0;
-        while done.is_none() {
+        let (mut looks, mut frames) = (0, 0);
+        while done.is_none() && frames < FRAMES_AT_A_TIME {
             let mut now = None;
             match engine.take_frame(&mut intake, |_| ()) {
                 Some(()) => {
                     now = engine.with(|session, out| ready(session, out, None));
-                    looks = 0;
+                    (looks, frames) = (0, frames + 1);
                 }
                 None if intake.spin.looks_on(looks) && engine.signal.may_spin() => {
                     looks += 1;
@@ -106,6 +106,13 @@ fn wait<T>(
                 break done;
             }
             engine.wake_resident();
+            continue;
+        }
+        if frames == FRAMES_AT_A_TIME {
+            engine.leave(intake, false);
+            engine.expire();
+            // The deadline may have passed, or the peer be gone.
+            place.get_or_insert_with(|| Place::new(engine));
             continue;
         }
         intake.spin.about_to_sleep(Instant::now());
@@ -133,7 +140,7 @@ fn wait<T>(
         if let Some(note) = note {
             engine.signal.wait(note, local, next_deadline(engine, deadline));
             engine.leave_bell(place.ticket);
-            expire(engine);
+            engine.expire();
         }
     };
     if let Some(place) = place {
@@ -202,7 +209,7 @@ fn park<T>(
         Some(at) => std::thread::park_timeout(at.saturating_duration_since(Instant::now())),
         None => std::thread::park(),
     }
-    expire(engine);
+    engine.expire();
     engine.unpark_as(place.ticket);
     engine.with(|session, out| ready(session, out, None))
 }
@@ -219,15 +226,6 @@ fn next_deadline(engine: &Engine, deadline: Option<Instant>) -> Option<Instant> 
     match (deadline, timer) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
-    }
-}
-
-fn expire(engine: &Engine) {
-    if let Some(at) = engine.peek(|session| session.next_timeout()) {
-        let now = Instant::now();
-        if at <= now {
-            engine.with(|session, out| session.handle_timeout(now, out));
-        }
     }
 }
 

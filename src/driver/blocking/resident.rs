@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::executor::Pending;
-use crate::driver::engine::{Engine, RESIDENT, Resident};
+use crate::driver::engine::{Engine, FRAMES_AT_A_TIME, RESIDENT, Resident};
 use crate::driver::serving::{Served, serve};
 use crate::driver::{Dispatch, Slots};
 use crate::link::{Link, SleepMode};
 use crate::memory::Watch;
 use crate::session::Session;
+
+/// Rounds of serving and looking before the clock is looked at, too: time does not wait for the end of a flood.
+const ROUNDS: u64 = 32;
 
 /// Starts a session that only calls: no thread of its own.
 ///
@@ -68,7 +71,10 @@ fn run(engine: &Engine) {
     let mut slots = Slots::default();
     let mut pending = Pending::new(Arc::clone(&engine.signal));
     let ticket = engine.ticket();
-    loop {
+    for round in 0_u64.. {
+        if round % ROUNDS == 0 {
+            engine.expire();
+        }
         let local = engine.signal.local();
         let served = serve(engine, &mut slots, &mut pending);
         if pending.poll() || served == Served::Some {
@@ -84,11 +90,16 @@ fn run(engine: &Engine) {
             engine.unpark_as(ticket);
             continue;
         };
-        let mut looks = 0;
+        let (mut looks, mut frames) = (0, 0);
         let found = loop {
-            match engine.take_frame(&mut intake, |session| session.has_requests()) {
-                Some(true) => break true,
-                Some(false) => looks = 0,
+            match engine.take_frame(&mut intake, |session| (session.has_requests(), session.is_over())) {
+                Some((true, _)) => break true,
+                Some((false, true)) => break false,
+                Some(_) if frames == FRAMES_AT_A_TIME => {
+                    engine.expire();
+                    break true;
+                }
+                Some(_) => (looks, frames) = (0, frames + 1),
                 None if intake.spin.looks_on(looks) && engine.signal.may_spin() => {
                     looks += 1;
                     std::hint::spin_loop();
@@ -96,12 +107,12 @@ fn run(engine: &Engine) {
                 None => break false,
             }
         };
+        if engine.is_lost() {
+            engine.bury(&mut intake);
+        }
         if found {
             engine.leave(intake, false);
             continue;
-        }
-        if engine.is_lost() {
-            engine.bury(&mut intake);
         }
         if engine.peek(|session| session.is_over()) {
             engine.leave(intake, false);
@@ -118,9 +129,6 @@ fn run(engine: &Engine) {
         let _wanted_is_served_by_the_sleeper = intake.release();
         engine.signal.wait(note, local, engine.peek(|session| session.next_timeout()));
         engine.leave_bell(RESIDENT);
-        let now = Instant::now();
-        if engine.peek(|session| session.next_timeout()).is_some_and(|at| at <= now) {
-            engine.with(|session, out| session.handle_timeout(now, out));
-        }
+        engine.expire();
     }
 }

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 use super::tasks::Tasks;
-use crate::driver::engine::{Engine, RESIDENT, Resident};
+use crate::driver::engine::{Engine, FRAMES_AT_A_TIME, RESIDENT, Resident};
 use crate::driver::serving::{Served, serve};
 use crate::driver::{Dispatch, Slots};
 use crate::link::{Link, SleepMode};
@@ -25,8 +25,6 @@ const LOOKS_IN_POLL: u32 = 128;
 /// Rounds of serving and looking within one poll: a peer that has its next request there as soon as it is answered must
 /// not keep other tasks from their turn.
 const ROUNDS_IN_POLL: u32 = 32;
-/// Frames taken in within one round that bring no request.
-const FRAMES_IN_ROUND: u32 = 256;
 
 /// Starts a session on a link as a task of the current runtime.
 ///
@@ -92,6 +90,7 @@ impl Task {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let engine = Arc::clone(&self.engine);
         engine.local.register(cx.waker());
+        let mut frames = 0;
         for _ in 0..ROUNDS_IN_POLL {
             if serve(&engine, &mut self.slots, &mut self.tasks) == Served::Some {
                 cx.waker().wake_by_ref();
@@ -100,12 +99,13 @@ impl Task {
             // A caller that holds the role wakes this task when it leaves.
             let Some(mut intake) = engine.take_role() else { return Poll::Pending };
             engine.leave_bell(RESIDENT);
-            let (mut looks, mut frames) = (0, 0);
+            let mut looks = 0;
             let found = loop {
-                match engine.take_frame(&mut intake, |session| session.has_requests()) {
-                    Some(true) => break true,
-                    Some(false) if frames == FRAMES_IN_ROUND => break true,
-                    Some(false) => {
+                match engine.take_frame(&mut intake, |session| (session.has_requests(), session.is_over())) {
+                    Some((true, _)) => break true,
+                    Some((false, true)) => break false,
+                    Some(_) if frames == FRAMES_AT_A_TIME => break true,
+                    Some(_) => {
                         self.rounds = 0;
                         (looks, frames) = (0, frames + 1);
                     }
@@ -116,13 +116,16 @@ impl Task {
                     }
                 }
             };
+            if engine.is_lost() {
+                engine.bury(&mut intake);
+            }
             if found {
                 self.rounds = 0;
                 engine.leave(intake, false);
+                if frames == FRAMES_AT_A_TIME {
+                    break;
+                }
                 continue;
-            }
-            if engine.is_lost() {
-                engine.bury(&mut intake);
             }
             if engine.peek(|session| session.is_over()) {
                 engine.leave(intake, false);
