@@ -185,6 +185,7 @@ fn a_crowd_that_says_nothing_keeps_others_for_no_longer_than_the_handshake_takes
         let crowd: Vec<_> = (0..CROWD).map(|_| scene.meet()).collect();
         scene.goes_on();
         let echo: EchoBlockingClient = transom::blocking::connect(&scene.address).expect("a session in time");
+        assert!(threads_that_open() < CROWD, "not everybody is let in at once");
         assert_eq!(echo.echo(b"late").expect("an answer"), b"late");
         for (socket, opened) in crowd {
             opened.fails_as(OpenError::Timeout);
@@ -192,4 +193,12 @@ fn a_crowd_that_says_nothing_keeps_others_for_no_longer_than_the_handshake_takes
         }
         scene.goes_on();
     }
+}
+
+/// The threads of this process that let somebody in, those of other tests among them.
+fn threads_that_open() -> usize {
+    let threads = std::fs::read_dir("/proc/self/task").expect("the threads");
+    // One that has ended meanwhile counts no more.
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.trim() == "transom-open").count()
 }
