@@ -282,6 +282,31 @@ mod with_tokio {
         }
     }
 
+    #[test]
+    fn threads_call_over_a_session_that_a_task_looks_after() {
+        for (name, (one, other)) in links() {
+            let runtime = ::tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            let runtime = runtime.unwrap();
+            let _server = blocking::start_serving(session(Role::Acceptor), other, Arc::new(Echo)).unwrap();
+            let client = async { driver::start(session(Role::Initiator), one, Arc::new(Echo)).unwrap() };
+            let client = runtime.block_on(client);
+            runtime.block_on(driver::wait_open(&client)).unwrap();
+            let (sender, done) = std::sync::mpsc::channel();
+            for thread in 0..4_u64 {
+                let (client, sender) = (Arc::clone(&client), sender.clone());
+                std::thread::spawn(move || {
+                    for turn in 0..2000_u64 {
+                        let body = (thread << 32 | turn).to_le_bytes();
+                        assert_eq!(bytes(blocking_call(&client, &ECHO, &body)), body, "{name}");
+                    }
+                    sender.send(()).unwrap();
+                });
+            }
+            (0..4).for_each(|_| done.recv_timeout(Duration::from_secs(20)).expect(name));
+            client.close();
+        }
+    }
+
     async fn closed(engine: &Engine) -> CloseReason {
         let closed = poll_fn(|cx| engine.poll_closed(cx));
         ::tokio::time::timeout(Duration::from_secs(20), closed).await.expect("it ends")

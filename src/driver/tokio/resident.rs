@@ -90,6 +90,9 @@ impl Task {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let engine = Arc::clone(&self.engine);
         engine.local.register(cx.waker());
+        // Before anything that it could return from: a task that is polled is not asleep, and what woke it will not
+        // wake it again. Whoever gives the role up meanwhile is not to count on it.
+        engine.leave_bell(RESIDENT);
         let mut frames = 0;
         for _ in 0..ROUNDS_IN_POLL {
             if serve(&engine, &mut self.slots, &mut self.tasks) == Served::Some {
@@ -98,7 +101,6 @@ impl Task {
             }
             // A caller that holds the role wakes this task when it leaves.
             let Some(mut intake) = engine.take_role() else { return Poll::Pending };
-            engine.leave_bell(RESIDENT);
             let mut looks = 0;
             let found = loop {
                 match engine.take_frame(&mut intake, |session| (session.has_requests(), session.is_over())) {
