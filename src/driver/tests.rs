@@ -285,7 +285,8 @@ mod with_tokio {
     #[test]
     fn threads_call_over_a_session_that_a_task_looks_after() {
         for (name, (one, other)) in links() {
-            let runtime = ::tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            let runtime =
+                ::tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
             let runtime = runtime.unwrap();
             let _server = blocking::start_serving(session(Role::Acceptor), other, Arc::new(Echo)).unwrap();
             let client = async { driver::start(session(Role::Initiator), one, Arc::new(Echo)).unwrap() };

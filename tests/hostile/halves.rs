@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
-use transom::{AttachError, FallbackReason, Options, PeerReason, Transport};
+use transom::{
+    AttachError, CloseReason, FallbackReason, HandoverError, OpenError, Options, PeerReason, Transport,
+};
 
 use crate::common::EchoClient;
 use crate::raw::{
@@ -62,20 +64,16 @@ fn good_memory_is_mapped_whatever_its_size() {
             let duel = scene.duel_with(ring);
             assert_eq!(duel.ours.transport(), Transport::Shm);
         }
-        // More seals than needed do no harm, nor does the end of the pipe that is read from.
+        // The end of the pipe that is read from does as well: this side opens it anew.
         let (socket, opened) = scene.meet();
         let mut offer = Offer::new(SIZE);
-        fcntl_add_seals(offer.half.descriptor(), SealFlags::empty())
-            .expect_err("it is sealed against sealing");
-        std::mem::swap(&mut offer.bell, &mut offer.bell_end);
+        offer.bell_end = rustix::io::dup(&offer.bell).expect("a descriptor");
         let mut peer = match scene.case.role {
             Role::Initiator => Peer::ask(socket, Some(offer)),
             Role::Acceptor => Peer::welcome(socket, Some(offer)),
         };
-        let rings = peer.rings();
-        rings.bell = rustix::io::dup(&rings.bell).expect("a descriptor");
-        drop(peer);
-        drop(opened);
+        peer.shake_hands();
+        assert_eq!(opened.session().transport(), Transport::Shm);
     }
 }
 
@@ -102,7 +100,11 @@ fn every_seal_is_required() {
         if scene.case.role == Role::Acceptor {
             assert_eq!(socket.hear(1), Some(vec![stance::MEMORY]));
         }
-        drop((socket, opened));
+        drop(socket);
+        opened.fails_as(match scene.case.role {
+            Role::Initiator => OpenError::Handover(HandoverError::Closed),
+            Role::Acceptor => OpenError::Ended(CloseReason::PeerDied),
+        });
     }
 }
 

@@ -275,44 +275,35 @@ fn a_peer_without_memory_says_why_or_says_nothing_known() {
 /// How far a hostile peer goes by the rules.
 const STAGES: u32 = 5;
 
-/// Goes as far as `stage` by the rules; what there is to hold on to, and whether the hand-over was done then.
-fn as_far_as(stage: u32, scene: &Scene, socket: Socket) -> (Socket, Option<Offer>, bool) {
-    let (role, link) = (scene.case.role, scene.case.link);
-    let prologue = opening(role);
-    match stage {
-        0 => return (socket, None, false),
-        1 => {
+/// Goes as far as `stage` by the rules; the peer then, with what it has offered, and whether the hand-over was done.
+fn as_far_as(stage: u32, scene: &Scene, socket: Socket) -> (Peer, Option<Offer>, bool) {
+    let role = scene.case.role;
+    let (prologue, offer) = (opening(role), (scene.case.link == Link::Shm).then(|| Offer::new(SIZE)));
+    let handed_over = match (stage, &offer) {
+        (0, _) => false,
+        (1, _) => {
             socket.say(&prologue.encode()[..Prologue::LEN / 2]);
-            return (socket, None, false);
+            false
         }
-        2 => {
-            let offer = (link == Link::Shm).then(|| Offer::new(SIZE));
-            match &offer {
-                Some(offer) => socket.hand(&offer.prologue(prologue.word).encode(), &offer.descriptors()),
-                None => drop(socket.say(&prologue.encode())),
+        (2, None) => socket.say(&prologue.encode()),
+        (2, Some(offer)) => {
+            socket.hand(&offer.prologue(prologue.word).encode(), &offer.descriptors());
+            // A connector with memory still owes its stance.
+            role == Role::Acceptor
+        }
+        _ => {
+            let mut peer = match role {
+                Role::Initiator => Peer::ask(socket, offer),
+                Role::Acceptor => Peer::welcome(socket, offer),
+            };
+            if stage == 4 && role == Role::Initiator {
+                assert!(peer.send(&Hello::of(role).frame(kind::HELLO)));
+                peer.receive().expect("a welcome");
             }
-            // A connector with memory still owes its stance; everybody else has done what there is to do.
-            let done = offer.is_none() || role == Role::Acceptor;
-            return (socket, offer, done);
+            return (peer, None, true);
         }
-        _ => {}
-    }
-    let offer = (link == Link::Shm).then(|| Offer::new(SIZE));
-    let another = socket.another();
-    let mut peer = match role {
-        Role::Initiator => Peer::ask(socket, offer),
-        Role::Acceptor => Peer::welcome(socket, offer),
     };
-    if stage == 4 && role == Role::Initiator {
-        assert!(peer.send(&Hello::of(role).frame(kind::HELLO)));
-        peer.receive().expect("a welcome");
-    }
-    let offer = peer.rings.take().map(|rings| Offer {
-        half: rings.own,
-        bell: rings.bell,
-        bell_end: rings.other_bell,
-    });
-    (another, offer, true)
+    (Peer { role, socket, rings: None }, offer, handed_over)
 }
 
 #[test]
@@ -327,7 +318,7 @@ fn silence_at_any_stage_times_out_and_keeps_nobody_waiting() {
         scene.goes_on();
         for (held, opened) in silent {
             opened.fails_as(OpenError::Timeout);
-            held.0.is_closed_by_the_other();
+            held.0.socket.is_closed_by_the_other();
         }
         scene.goes_on();
     }
@@ -340,8 +331,8 @@ fn closing_at_any_stage_ends_it() {
         for stage in 0..STAGES {
             println!("{case}: closing after stage {stage}");
             let (socket, opened) = scene.meet();
-            let (socket, _offer, handed_over) = as_far_as(stage, &scene, socket);
-            drop(socket);
+            let (peer, offer, handed_over) = as_far_as(stage, &scene, socket);
+            drop((peer, offer));
             opened.fails_as(match handed_over {
                 true => OpenError::Ended(CloseReason::PeerDied),
                 false => OpenError::Handover(HandoverError::Closed),

@@ -8,6 +8,7 @@
 mod answers;
 #[path = "../common/mod.rs"]
 mod common;
+mod corruption;
 mod floods;
 mod frames;
 mod halves;

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::fence;
 
@@ -60,7 +61,7 @@ impl Offer {
 
 /// A segment seen from the hostile side.
 pub struct Rings {
-    pub own: Half,
+    pub own: Arc<Half>,
     pub other: Half,
     pub bell: OwnedFd,
     pub other_bell: OwnedFd,
@@ -74,7 +75,9 @@ pub struct Rings {
 impl Rings {
     /// Writes a frame behind the last one and shows it; whether there was room.
     pub fn write(&mut self, frame: &Frame) -> bool {
-        let room = self.own.ring() - (self.tail - self.other.word(HEAD).load(Acquire));
+        let taken = self.other.word(HEAD).load(Acquire);
+        // One that has lied about its tail may have had more taken than it wrote.
+        let room = self.own.ring().saturating_sub(self.tail.saturating_sub(taken));
         let bytes = frame.encode();
         let size = (bytes.len() as u64).next_multiple_of(8);
         let to_end = self.own.ring() - self.tail % self.own.ring();
@@ -280,7 +283,7 @@ fn join(offer: Offer, theirs: &Prologue, descriptors: Vec<OwnedFd>) -> Rings {
     assert_eq!(theirs.stance, stance::MEMORY);
     let [half, other_bell] = <[OwnedFd; 2]>::try_from(descriptors).expect("two descriptors");
     Rings {
-        own: offer.half,
+        own: Arc::new(offer.half),
         other: Half::of_the_other(half, theirs.half),
         bell: offer.bell,
         other_bell,
