@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod answers;
+mod callers;
 #[path = "../common/mod.rs"]
 mod common;
 mod corruption;

@@ -75,6 +75,8 @@ impl Case {
 pub struct Scene {
     pub case: Case,
     pub options: Options,
+    /// Whether our connectors serve something, too; a blocking one that does not has nobody to look after it.
+    pub serves: bool,
     /// Where our listener is.
     pub address: String,
     /// Where a hostile listener is.
@@ -161,6 +163,7 @@ impl Scene {
         Self {
             case,
             options,
+            serves: true,
             address,
             bad,
             bad_address,
@@ -203,9 +206,8 @@ impl Scene {
         match self.case.role {
             Role::Initiator => (Socket::connect(&self.path()), Opened::Accepted(self)),
             Role::Acceptor => {
-                let connector = Connector::new(&self.bad_address)
-                    .options(self.options.clone())
-                    .serve(EchoServer::new(Echo));
+                let connector = Connector::new(&self.bad_address).options(self.options.clone());
+                let connector = if self.serves { connector.serve(EchoServer::new(Echo)) } else { connector };
                 let (sender, opened) = channel();
                 // Whoever does not wait for it any more has seen enough.
                 match &self.runtime {
