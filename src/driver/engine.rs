@@ -20,7 +20,7 @@ use std::time::Instant;
 use transom_shm_layout::role::{Held, Role};
 
 use super::{Dispatch, Reply, Request};
-use crate::link::{Frame, Link, LinkError, Receive, Signal, Sleep, SleepMode, Transmit};
+use crate::link::{Corrupt, Frame, Link, LinkError, Receive, Signal, Sleep, SleepMode, Transmit};
 use crate::memory::SpinPolicy;
 use crate::session::{CloseReason, Session};
 
@@ -246,7 +246,11 @@ impl Engine {
         intake.receive.last();
         while self.take_frame(intake, |_| ()).is_some() {}
         intake.ended = true;
-        self.with(|session, _| session.link_lost(CloseReason::PeerDied));
+        let spoken = self.signal.is_spoken_on();
+        self.with(|session, out| match spoken {
+            true => session.corrupt(Corrupt::Lifeline, out),
+            false => session.link_lost(CloseReason::PeerDied),
+        });
     }
 
     /// Gives the role up. `look_on` has the resident go on looking instead of sleeping on.

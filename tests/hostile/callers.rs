@@ -64,7 +64,7 @@ fn attacks(link: Link) -> Vec<Attack> {
                 },
                 broken(Rule::FrameLength),
             ),
-            ("words on the lifeline", |peer| assert!(peer.socket.say(b"unasked")), CloseReason::PeerDied),
+            ("words on the lifeline", |peer| assert!(peer.socket.say(b"unasked")), broken(Rule::Lifeline)),
         ];
         attacks.extend(more);
     }

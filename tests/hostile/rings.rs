@@ -351,8 +351,7 @@ fn what_comes_on_the_lifeline_ends_the_session() {
                 let (reader, writer) = std::io::pipe().expect("a pipe");
                 duel.theirs.socket.hand(b"unasked", &vec![writer.as_fd(); descriptors]);
                 drop(writer);
-                duel.ends_as(CloseReason::PeerDied);
-                drop(duel);
+                duel.breaks(Rule::Lifeline);
                 wait_for(&[reader.as_fd()]);
                 scene.goes_on();
             }
