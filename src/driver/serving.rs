@@ -35,18 +35,14 @@ pub(super) fn serve(engine: &Engine, slots: &mut Slots, executor: &mut impl Exec
         let Some((id, request)) = engine.next_request() else { return Served::All };
         let spawns = engine.dispatch.spawns(request.method);
         // A panic drops the reply, which answers for the handler.
-        let Ok(Some(mut handler)) =
-            catch_unwind(AssertUnwindSafe(|| engine.dispatch.dispatch(request, slots)))
-        else {
-            continue;
-        };
+        let Some(Some(mut handler)) = caught(|| engine.dispatch.dispatch(request, slots)) else { continue };
         if spawns {
             executor.adopt(id, handler);
             continue;
         }
         match poll_caught(&mut handler, &mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Finish::Done) => slots.recycle(handler),
-            Poll::Ready(Finish::Panicked) => {}
+            Poll::Ready(Finish::Panicked) => discard(handler),
             Poll::Pending => executor.adopt(id, handler),
         }
     }
@@ -64,9 +60,28 @@ pub(super) enum Finish {
 
 /// Polls a handler; its panic ends it and nothing else.
 pub(super) fn poll_caught(handler: &mut Handler, cx: &mut Context<'_>) -> Poll<Finish> {
-    match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-        Ok(Poll::Ready(())) => Poll::Ready(Finish::Done),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(Finish::Panicked),
+    match caught(|| handler.as_mut().poll(cx)) {
+        Some(Poll::Ready(())) => Poll::Ready(Finish::Done),
+        Some(Poll::Pending) => Poll::Pending,
+        None => Poll::Ready(Finish::Panicked),
     }
+}
+
+/// Drops a handler, which runs user code if it is not done.
+pub(super) fn discard(handler: Handler) {
+    // A panic in there has nobody else to tell.
+    let (Some(()) | None) = caught(|| drop(handler));
+}
+
+/// Runs user code; `None` if it panicked. What it panicked with may panic once more when it is dropped: that goes no
+/// further either.
+fn caught<R>(run: impl FnOnce() -> R) -> Option<R> {
+    let payload = match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => return Some(result),
+        Err(payload) => payload,
+    };
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+    None
 }

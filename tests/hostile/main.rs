@@ -13,6 +13,7 @@ mod corruption;
 mod floods;
 mod frames;
 mod halves;
+mod handlers;
 mod handover;
 mod handshake;
 mod logs;

@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use transom::{
     CallOptions, CloseReason, ConnectError, Connector, OpenError, Options, ProtocolError, Rule, Server,
-    Session, Side,
+    Service, Session, Side,
 };
 
 use crate::common::{Echo, EchoBlockingClient, EchoClient, EchoServer, Place};
+use crate::handlers::{FragileServer, Glass};
 use crate::logs;
 use crate::raw::{Offer, PATIENCE, Peer, Role, SIZE, Socket, kind, wait_for};
 
@@ -92,6 +93,11 @@ pub struct Scene {
     place: Place,
 }
 
+/// What both our listeners and our connectors serve.
+fn services() -> impl Service {
+    (EchoServer::new(Echo), FragileServer::new(Glass))
+}
+
 /// A client that keeps to the rules.
 enum Honest {
     Async(EchoClient),
@@ -121,7 +127,7 @@ impl Scene {
         let bad = UnixListener::bind(place.beside("bad.sock")).expect("a listener");
         let bad_address = format!("{scheme}:{}", place.beside("bad.sock").display());
         let (sender, sessions) = channel();
-        let server = change(Server::new(&address, EchoServer::new(Echo)).options(options.clone()));
+        let server = change(Server::new(&address, services()).options(options.clone()));
         let runtime = match case.api {
             Api::Async => {
                 let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -207,7 +213,7 @@ impl Scene {
             Role::Initiator => (Socket::connect(&self.path()), Opened::Accepted(self)),
             Role::Acceptor => {
                 let connector = Connector::new(&self.bad_address).options(self.options.clone());
-                let connector = if self.serves { connector.serve(EchoServer::new(Echo)) } else { connector };
+                let connector = if self.serves { connector.serve(services()) } else { connector };
                 let (sender, opened) = channel();
                 // Whoever does not wait for it any more has seen enough.
                 match &self.runtime {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::driver::Handler;
-use crate::driver::serving::{Executor, poll_caught};
+use crate::driver::serving::{Executor, discard, poll_caught};
 use crate::link::Signal;
 
 /// The pending handlers of one session.
@@ -54,7 +54,7 @@ impl Pending {
             polled = true;
             match poll_caught(&mut running.handler, &mut Context::from_waker(&running.waker)) {
                 Poll::Pending => at += 1,
-                Poll::Ready(_) => drop(self.handlers.swap_remove(at)),
+                Poll::Ready(_) => discard(self.handlers.swap_remove(at).handler),
             }
         }
         polled
@@ -71,7 +71,13 @@ impl Executor for Pending {
 
     fn cancel(&mut self, id: u64) {
         if let Some(at) = self.handlers.iter().position(|running| running.id == id) {
-            drop(self.handlers.swap_remove(at));
+            discard(self.handlers.swap_remove(at).handler);
         }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.handlers.drain(..).for_each(|running| discard(running.handler));
     }
 }
