@@ -18,7 +18,7 @@ use crate::scene::{Api, Case, Duel, Numbers, Scene, on};
 #[derive(Facet, Debug, Clone, PartialEq)]
 pub struct Tree {
     name: String,
-    children: Vec<Tree>,
+    children: Vec<Self>,
 }
 
 /// A value of several cases.

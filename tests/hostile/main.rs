@@ -20,3 +20,4 @@ mod logs;
 mod raw;
 mod rings;
 mod scene;
+mod users;

@@ -207,6 +207,11 @@ impl Scene {
         }
     }
 
+    /// The next session of our listener's.
+    pub fn accepted(&self) -> Session {
+        self.sessions.recv_timeout(PATIENCE).expect("a session was accepted")
+    }
+
     /// The two meet: the hostile peer's socket, and what will become of the session on this side.
     pub fn meet(&self) -> (Socket, Opened<'_>) {
         match self.case.role {
@@ -283,7 +288,7 @@ impl Opened<'_> {
     /// The session.
     pub fn session(self) -> Session {
         match self {
-            Self::Accepted(scene) => scene.sessions.recv_timeout(PATIENCE).expect("a session was accepted"),
+            Self::Accepted(scene) => scene.accepted(),
             Self::Connected(opened) => {
                 opened.recv_timeout(PATIENCE).expect("the connector ends").expect("a session")
             }
@@ -325,11 +330,11 @@ impl Duel {
     /// The hostile peer broke a rule: this side ends the session, says so, and hangs up.
     pub fn breaks(self, rule: Rule) {
         self.ends_as(broken(rule));
-        self.is_told(rule);
+        self.tells(rule);
     }
 
     /// The hostile peer is told which rule it broke, and then left.
-    pub fn is_told(mut self, rule: Rule) {
+    fn tells(mut self, rule: Rule) {
         loop {
             let frame = self.theirs.receive().expect("last words");
             if frame.kind == kind::PROTOCOL_ERROR {

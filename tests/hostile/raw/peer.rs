@@ -238,17 +238,6 @@ impl Peer {
         }
     }
 
-    /// Sends bytes that need not be a frame.
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
-        match &mut self.rings {
-            None => assert!(self.socket.say(bytes)),
-            Some(rings) => {
-                rings.put(bytes);
-                rings.show(rings.tail + (bytes.len() as u64).next_multiple_of(8));
-            }
-        }
-    }
-
     /// The next frame; `None` if the other side is gone.
     pub fn receive(&mut self) -> Option<Frame> {
         let Some(rings) = &mut self.rings else {
