@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::blocking::Waiter;
-use crate::link::{LinkError, Note, Receive, Sleep, SleepMode, Transmit};
+use crate::link::{Frame, LinkError, Note, Receive, Sleep, SleepMode, Transmit};
 use crate::memory::SpinPolicy;
 use crate::session::{CloseReason, Session};
 
@@ -14,6 +14,8 @@ pub(super) struct Core {
     pub(super) session: Session,
     pub(super) out: Box<dyn Transmit>,
     receive: Box<dyn Receive>,
+    /// Where frames come to.
+    frame: Frame,
     pub(super) spin: SpinPolicy,
     /// Nothing more comes in.
     ended: bool,
@@ -80,6 +82,7 @@ impl Core {
             session,
             out,
             receive,
+            frame: Frame::default(),
             spin: SpinPolicy::new(),
             ended: false,
             owes_space: false,
@@ -107,14 +110,14 @@ impl Core {
         if self.ended {
             return false;
         }
-        match self.receive.next() {
-            Ok(Some(frame)) => {
+        match self.receive.next(&mut self.frame) {
+            Ok(true) => {
                 self.owes_space = true;
                 self.spin.saw_message();
-                self.session.handle(frame, &mut *self.out, &Instant::now);
+                self.session.handle(&mut self.frame, &mut *self.out, &Instant::now);
                 true
             }
-            Ok(None) => false,
+            Ok(false) => false,
             Err(error) => {
                 self.link_failed(error);
                 false

@@ -9,12 +9,12 @@
 //! - E2  User code runs without the core: wakers are called, and handlers polled, after it has been left.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
+use super::Dispatch;
 use super::core::Core;
-use super::{Dispatch, Reply, Request};
 use crate::link::{Link, Signal};
-use crate::session::{Inbound, Session};
+use crate::session::Session;
 
 /// A session on its link.
 pub(crate) struct Engine {
@@ -23,7 +23,6 @@ pub(crate) struct Engine {
     wanted: AtomicU32,
     pub(super) signal: Arc<dyn Signal>,
     pub(super) dispatch: Arc<dyn Dispatch>,
-    me: Weak<Self>,
 }
 
 /// Looks at `wanted` of one who gives way: by then whoever wanted the core has it, or has gone to sleep on it.
@@ -33,13 +32,7 @@ impl Engine {
     /// Joins a session and a link.
     pub(super) fn new(session: Session, link: Link, dispatch: Arc<dyn Dispatch>) -> Arc<Self> {
         let core = Core::new(session, link.transmit, link.receive);
-        Arc::new_cyclic(|me| Self {
-            core: Mutex::new(core),
-            wanted: AtomicU32::new(0),
-            signal: link.signal,
-            dispatch,
-            me: Weak::clone(me),
-        })
+        Arc::new(Self { core: Mutex::new(core), wanted: AtomicU32::new(0), signal: link.signal, dispatch })
     }
 
     /// One step in the core; then whatever it owes the peer and local waiters.
@@ -115,13 +108,5 @@ impl Engine {
     #[cold]
     pub(super) fn hung_up(&self) {
         self.with(Core::bury);
-    }
-
-    /// A request as a service wants it, with the duty to answer.
-    #[inline]
-    pub(super) fn request(&self, inbound: Inbound) -> Option<Request> {
-        let Inbound { id, method, payload, body, metadata, deadline } = inbound;
-        let reply = Reply::new(self.me.upgrade()?, id);
-        Some(Request { method, payload, body, metadata, deadline, reply })
     }
 }

@@ -1,10 +1,11 @@
 //! Running the handlers of a session's requests: polled once in place, adopted by an executor if that is not enough.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::engine::Engine;
-use super::{Handler, Slots};
+use super::{Calls, Handler, Reply, Request, Slots};
 use crate::session::Inbound;
 
 /// Where handlers go that do not finish at once.
@@ -15,9 +16,11 @@ pub(super) trait Executor {
 
 /// Begins to serve a request: its handler is polled once in place, outside the core.
 #[inline]
-pub(super) fn begin(engine: &Engine, inbound: Inbound, slots: &mut Slots, executor: &mut impl Executor) {
-    let (id, spawns) = (inbound.id, engine.dispatch.spawns(inbound.method));
-    let Some(request) = engine.request(inbound) else { return };
+pub(super) fn begin(engine: &Arc<Engine>, inbound: Inbound, slots: &mut Slots, executor: &mut impl Executor) {
+    let Inbound { id, method, payload, body, metadata, deadline } = inbound;
+    let spawns = engine.dispatch.spawns(method);
+    let reply = Reply::new(Arc::clone(engine) as Arc<dyn Calls>, id);
+    let request = Request { method, payload, body, metadata, deadline, reply };
     // A panic drops the reply, which answers for the handler.
     let Ok(Some(mut handler)) = catch_unwind(AssertUnwindSafe(|| engine.dispatch.dispatch(request, slots)))
     else {

@@ -171,6 +171,13 @@ pub(crate) struct Frame {
     pub(crate) payload: Buffer,
 }
 
+/// A place for frames to come to.
+impl Default for Frame {
+    fn default() -> Self {
+        Self { header: Header::new(Kind::Goodbye), payload: Buffer::default() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -58,11 +58,11 @@ pub(crate) struct Full;
 
 /// The receiving half of a link. Whoever uses it holds the drain role.
 pub(crate) trait Receive: Send {
-    /// The next complete frame, its payload copied to private memory; `None` if none is there now.
+    /// Takes the next complete frame, its payload copied to private memory; whether there was one.
     ///
     /// # Errors
     /// [`LinkError`]; the link is of no further use.
-    fn next(&mut self) -> Result<Option<Frame>, LinkError>;
+    fn next(&mut self, frame: &mut Frame) -> Result<bool, LinkError>;
 
     /// Gives the space of every frame taken so far back to the peer. Before user code runs, before sleep.
     fn release(&mut self);

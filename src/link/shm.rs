@@ -14,7 +14,7 @@ use transom_shm_layout::ring::{self, Consumer, Producer, Reservation, ReserveErr
 
 use super::wake::Wakes;
 use super::{
-    Buffer, Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit,
+    Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit,
 };
 use crate::memory::{OwnRegion, PeerRegion, RingReader, RingWriter, split};
 use crate::sys;
@@ -160,15 +160,15 @@ struct Receiver {
 
 impl Receive for Receiver {
     #[inline]
-    fn next(&mut self) -> Result<Option<Frame>, LinkError> {
-        let Some(taken) = self.consumer.take(&self.reader).map_err(Corrupt::from)? else { return Ok(None) };
-        let header = Header::decode(&taken.header).map_err(Corrupt::Header)?;
-        let mut payload = Buffer::new();
-        self.reader.copy_out(taken.at, taken.length, &mut payload);
+    fn next(&mut self, frame: &mut Frame) -> Result<bool, LinkError> {
+        let Some(taken) = self.consumer.take(&self.reader).map_err(Corrupt::from)? else { return Ok(false) };
+        frame.header = Header::decode(&taken.header).map_err(Corrupt::Header)?;
+        frame.payload.renew();
+        self.reader.copy_out(taken.at, taken.length, &mut frame.payload);
         if self.consumer.owes_release() {
             self.release();
         }
-        Ok(Some(Frame { header, payload }))
+        Ok(true)
     }
 
     #[inline]

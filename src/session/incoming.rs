@@ -124,7 +124,7 @@ impl Session {
     /// An admitted request is here.
     pub(super) fn handle_call(
         &mut self,
-        frame: Frame,
+        frame: &mut Frame,
         out: &mut dyn Transmit,
         now: &dyn Fn() -> Instant,
     ) -> Result<(), Rule> {
@@ -156,7 +156,7 @@ impl Session {
                 self.incoming.queue.push_back(Inbound {
                     id,
                     method,
-                    payload: frame.payload,
+                    payload: std::mem::take(&mut frame.payload),
                     body,
                     metadata,
                     deadline,

@@ -96,7 +96,7 @@ impl Session {
 
     /// Takes in a frame that the peer sent.
     #[inline]
-    pub(crate) fn handle(&mut self, frame: Frame, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
+    pub(crate) fn handle(&mut self, frame: &mut Frame, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
         let broken = match &self.phase {
             Phase::Open { agreed, .. } => {
                 let limit = agreed.limits.payload_length();
@@ -113,7 +113,7 @@ impl Session {
     #[inline]
     fn handle_open(
         &mut self,
-        frame: Frame,
+        frame: &mut Frame,
         limit: usize,
         out: &mut dyn Transmit,
         now: &dyn Fn() -> Instant,
@@ -124,32 +124,36 @@ impl Session {
         if frame.header.kind == Kind::Call && !self.assembly.is_continued_by(&frame.header) {
             self.admit(&frame.header)?;
         }
-        let Some(frame) = self.assembly.accept(frame, limit)? else { return Ok(()) };
+        if !self.assembly.accept(frame, limit)? {
+            return Ok(());
+        }
         if frame.payload.len() > limit {
             return Err(Rule::PayloadLimit);
         }
         match frame.header.kind {
             Kind::Response | Kind::Failure => self.handle_answer(frame),
             Kind::Call => self.handle_call(frame, out, now),
-            Kind::Bind => self.handle_bind(&frame),
-            Kind::Cancel => self.handle_cancel(&frame, out),
-            Kind::Goodbye => self.handle_goodbye(&frame, out),
-            Kind::ProtocolError => self.handle_protocol_error(&frame),
+            Kind::Bind => self.handle_bind(frame),
+            Kind::Cancel => self.handle_cancel(frame, out),
+            Kind::Goodbye => self.handle_goodbye(frame, out),
+            Kind::ProtocolError => self.handle_protocol_error(frame),
             Kind::Hello | Kind::Welcome | Kind::Confirm | Kind::Refuse => Err(Rule::HandshakeOrder),
         }
     }
 
-    fn handle_opening(&mut self, frame: Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
+    fn handle_opening(&mut self, frame: &mut Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
         if frame.header.connection != 0 {
             return Err(Rule::Connection);
         }
-        let Some(frame) = self.assembly.accept(frame, MAX_HELLO)? else { return Ok(()) };
+        if !self.assembly.accept(frame, MAX_HELLO)? {
+            return Ok(());
+        }
         match (frame.header.kind, self.role) {
-            (Kind::Hello, Role::Acceptor) => self.handle_hello(&frame, out),
-            (Kind::Welcome, Role::Initiator) => self.handle_welcome(&frame, out),
-            (Kind::Confirm, Role::Acceptor) => self.handle_confirm(&frame),
-            (Kind::Refuse, _) => self.handle_refuse(&frame),
-            (Kind::ProtocolError, _) => self.handle_protocol_error(&frame),
+            (Kind::Hello, Role::Acceptor) => self.handle_hello(frame, out),
+            (Kind::Welcome, Role::Initiator) => self.handle_welcome(frame, out),
+            (Kind::Confirm, Role::Acceptor) => self.handle_confirm(frame),
+            (Kind::Refuse, _) => self.handle_refuse(frame),
+            (Kind::ProtocolError, _) => self.handle_protocol_error(frame),
             (Kind::Goodbye, _) => {
                 self.end(CloseReason::Goodbye);
                 Ok(())

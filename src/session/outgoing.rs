@@ -323,7 +323,7 @@ impl Session {
         self.end_if_done();
     }
 
-    pub(super) fn handle_answer(&mut self, frame: Frame) -> Result<(), Rule> {
+    pub(super) fn handle_answer(&mut self, frame: &mut Frame) -> Result<(), Rule> {
         let id = frame.header.id;
         let Some(call) = self.outgoing.calls.get_mut(&id) else {
             // Its caller withdrew it before it was sent, or the peer answers twice, which harms nobody.
@@ -332,9 +332,10 @@ impl Session {
         if let State::Answered(_) = call.state {
             return Ok(());
         }
+        let payload = std::mem::take(&mut frame.payload);
         let answer = match frame.header.kind {
-            Kind::Response => Answer::Response(frame.payload),
-            _ => Answer::Failure(Failure::decode(frame.payload).map_err(|_| Rule::FailureForm)?),
+            Kind::Response => Answer::Response(payload),
+            _ => Answer::Failure(Failure::decode(payload).map_err(|_| Rule::FailureForm)?),
         };
         if let State::Waiting(waker) = &mut call.state {
             self.wakers.extend(waker.take());

@@ -96,9 +96,9 @@ pub(super) fn pair(capacity: usize, most: usize, limits: Limits) -> [Peer; 2] {
 impl Peer {
     /// Takes one frame in; whether there was one.
     pub(super) fn receive(&mut self, now: Instant) -> bool {
-        let Some(frame) = self.incoming.lock().unwrap().frames.pop_front() else { return false };
+        let Some(mut frame) = self.incoming.lock().unwrap().frames.pop_front() else { return false };
         self.incoming.lock().unwrap().bytes -= Header::LEN + frame.payload.len();
-        self.session.handle(frame, &mut self.out, &|| now);
+        self.session.handle(&mut frame, &mut self.out, &|| now);
         true
     }
 

@@ -42,9 +42,9 @@ fn broken_with(limits: Limits, frames: impl IntoIterator<Item = Frame>) -> Rule 
     let Answer::Disconnected { .. } = ({
         let started = peers[1].call(&ECHO, b"pending", None, now);
         let StartCall::Started(id) = started else { panic!("{started:?}") };
-        for frame in frames {
+        for mut frame in frames {
             let peer = &mut peers[1];
-            peer.session.handle(frame, &mut peer.out, &|| now);
+            peer.session.handle(&mut frame, &mut peer.out, &|| now);
         }
         match peers[1].session.poll_answer(id, None) {
             Poll::Ready(answer) => answer,
@@ -160,7 +160,7 @@ fn what_the_link_finds_is_a_broken_rule_too() {
 fn nothing_but_the_handshake_comes_first() {
     for kind in [Kind::Bind, Kind::Call, Kind::Response, Kind::Failure, Kind::Cancel] {
         let [_, mut acceptor] = pair(1 << 20, 1024, Limits::default());
-        acceptor.session.handle(frame(kind, 1, b""), &mut acceptor.out, &Instant::now);
+        acceptor.session.handle(&mut frame(kind, 1, b""), &mut acceptor.out, &Instant::now);
         let expected = CloseReason::Protocol(ProtocolError { rule: Rule::HandshakeFirst, by: Side::Peer });
         assert_eq!(acceptor.session.close_reason(), Some(&expected));
     }
@@ -172,7 +172,7 @@ fn another_version_is_refused_and_both_are_named() {
     let mut hello = peers[0].session.hello(9, 7).encode();
     hello.truncate(hello.len());
     let acceptor = &mut peers[1];
-    acceptor.session.handle(frame(Kind::Hello, 0, &hello), &mut acceptor.out, &Instant::now);
+    acceptor.session.handle(&mut frame(Kind::Hello, 0, &hello), &mut acceptor.out, &Instant::now);
     let refusal = Refusal::Version { newest: 1, least: 1, peer_newest: 9, peer_least: 7 };
     assert_eq!(peers[1].session.close_reason(), Some(&CloseReason::Refused { refusal, by: Side::Local }));
     deliver(&mut peers, Instant::now());
@@ -187,7 +187,7 @@ fn a_malformed_hello_ends_it() {
     let good = initiator.session.hello(1, 1).encode();
     let rule = |payload: &[u8]| {
         let [_, mut acceptor] = pair(1 << 20, 1024, Limits::default());
-        acceptor.session.handle(frame(Kind::Hello, 0, payload), &mut acceptor.out, &Instant::now);
+        acceptor.session.handle(&mut frame(Kind::Hello, 0, payload), &mut acceptor.out, &Instant::now);
         match acceptor.session.close_reason() {
             Some(CloseReason::Protocol(error)) => Some(error.rule),
             None => None,

@@ -131,9 +131,11 @@ fn table_line(row: &Row) -> String {
 /// Words to the left, figures to the right.
 fn line(cells: [String; 11]) -> String {
     let cells = cells.into_iter().zip(COLUMNS).enumerate();
-    let padded = cells.map(|(at, (cell, (_, width)))| {
-        if at < 3 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-    });
+    let padded = cells.map(
+        |(at, (cell, (_, width)))| {
+            if at < 3 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        },
+    );
     padded.collect::<Vec<_>>().join("  ")
 }
 

@@ -28,15 +28,14 @@ pub(in crate::driver) fn call(engine: &Engine, call: &CallRequest<'_>) -> Answer
 #[cold]
 fn wait_turn(engine: &Engine, call: &CallRequest<'_>) -> Result<u64, Answer> {
     let mut ticket = None;
-    let started = wait(engine, &mut None, |session, out, waker| {
-        match session.start_call(call, Instant::now, out) {
+    let started =
+        wait(engine, &mut None, |session, out, waker| match session.start_call(call, Instant::now, out) {
             StartCall::Started(id) => Some(Ok(id)),
             StartCall::Refused(answer) => Some(Err(answer)),
             StartCall::Busy => {
                 session.wait_turn(&mut ticket, call.deadline, waker.unwrap_or(Waker::noop())).map(Err)
             }
-        }
-    });
+        });
     if let Some(ticket) = ticket {
         engine.with(|core| core.session.abandon(ticket));
     }

@@ -57,7 +57,7 @@ pub(crate) fn start_serving(
     Ok(engine)
 }
 
-fn run(engine: &Engine) {
+fn run(engine: &Arc<Engine>) {
     let waiter = Waiter::new(engine);
     let (mut slots, mut pending) = (Slots::default(), Pending::new(Arc::clone(&waiter).into()));
     let mut waiter = Some(waiter);

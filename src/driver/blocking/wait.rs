@@ -112,7 +112,8 @@ fn turn<T>(
                 core.give_way(waiter.get_or_insert_with(|| Waiter::new(engine)));
                 return Turn::Again;
             }
-            if !core.spin.looks_on(looks) || looks.is_multiple_of(LOOKS_AT_ONCE) && !engine.signal.may_spin() {
+            if !core.spin.looks_on(looks) || looks.is_multiple_of(LOOKS_AT_ONCE) && !engine.signal.may_spin()
+            {
                 break false;
             }
             looks += 1;
