@@ -105,6 +105,11 @@ impl Session {
         poll_fn(|cx| self.calls.poll_closed(cx)).await
     }
 
+    /// Waits on this thread for the session's end and says why it came. For threads without a runtime.
+    pub fn closed_blocking(&self) -> CloseReason {
+        self.calls.wait_closed()
+    }
+
     /// Ends the session politely: new calls are refused, and it is over when those in flight have finished.
     pub fn goodbye(&self) {
         self.calls.goodbye(None);

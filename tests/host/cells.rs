@@ -58,6 +58,8 @@ pub(crate) trait Work {
     async fn add(&self, a: u64, b: u64) -> u64;
     /// What the host makes of the text.
     async fn relay(&self, cx: &Context, text: &str) -> String;
+    /// The process that the cell takes for its host.
+    async fn host(&self, cx: &Context) -> Option<u32>;
     /// Waits until [`CROWD`] calls have come, answers the first [`ANSWERED`] of them, and then kills its process.
     async fn gather(&self) -> u64;
     /// No answer.
@@ -135,8 +137,12 @@ pub(crate) fn hold() -> ExitCode {
 /// A cell's main. Its handlers run in turn, on one thread.
 pub(crate) fn main() -> ExitCode {
     let kind = std::env::args().nth(1).expect("a kind of cell");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let ended = runtime.block_on(run(&kind));
+    let ended = if kind == "blocking" {
+        cell::run_blocking(WorkServer::new(Worker::default())).map(|()| ExitCode::SUCCESS)
+    } else {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(run(&kind))
+    };
     match ended {
         Ok(code) => code,
         Err(CellError::HostGone) => ExitCode::from(HOST_GONE),
@@ -196,6 +202,10 @@ impl Work for Worker {
 
     async fn relay(&self, cx: &Context, text: &str) -> String {
         cx.client::<HomeClient>().upper(text).await.unwrap_or_else(|error| error.to_string())
+    }
+
+    async fn host(&self, cx: &Context) -> Option<u32> {
+        cx.session().peer().pid
     }
 
     async fn gather(&self) -> u64 {
