@@ -56,6 +56,20 @@ pub(super) struct Intake {
     pub(super) receive: Box<dyn Receive>,
     pub(super) spin: SpinPolicy,
     ended: bool,
+    /// Once the peer is known to be dead: how many more frames can be its.
+    remaining: Option<u64>,
+}
+
+impl Intake {
+    /// After the peer's death, whether one more frame can be of those that it had completely sent by then. Another
+    /// process may hold its link, and go on writing for ever.
+    #[cold]
+    fn one_remains(&mut self) -> bool {
+        let remaining = self.remaining.get_or_insert_with(|| self.receive.most_unread());
+        let one = *remaining > 0;
+        *remaining = remaining.saturating_sub(1);
+        one
+    }
 }
 
 /// Who looks after a session when no caller does.
@@ -120,7 +134,12 @@ impl Engine {
         let local = Arc::new(Local { task: Mutex::new(None), signal: Arc::clone(&link.signal) });
         Arc::new_cyclic(|me| Self {
             core: Mutex::new(Core { session, out: link.transmit, backed_up: false }),
-            intake: Role::new(Intake { receive: link.receive, spin: SpinPolicy::new(), ended: false }),
+            intake: Role::new(Intake {
+                receive: link.receive,
+                spin: SpinPolicy::new(),
+                ended: false,
+                remaining: None,
+            }),
             signal: link.signal,
             dispatch,
             local_waker: Waker::from(Arc::clone(&local)),
@@ -202,6 +221,10 @@ impl Engine {
 
     fn next_frame(&self, intake: &mut Intake) -> Option<Frame> {
         if intake.ended {
+            return None;
+        }
+        if self.is_lost() && !intake.one_remains() {
+            self.link_failed(intake, LinkError::Gone);
             return None;
         }
         match intake.receive.next() {
