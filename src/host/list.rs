@@ -75,7 +75,7 @@ impl Host {
     /// No cell can be started here any more.
     ///
     /// # Cancel safety
-    /// The shutdown goes on when this is dropped.
+    /// The shutdown goes on when this is dropped, as long as the cells are held.
     pub async fn shutdown(&self) {
         let handles: Vec<Arc<Handle>> = {
             let mut list = self.cells.lock();
