@@ -3,7 +3,6 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("transom runs on 64-bit little-endian Linux only");
 
-#[cfg(feature = "tokio")]
 pub mod cell;
 #[allow(dead_code, unused_imports)]
 mod codec;

@@ -137,7 +137,12 @@ impl Core {
 
     /// After the peer's death: what it had completely sent is taken in, then the session ends.
     pub(super) fn bury(&mut self) {
-        while self.take_frame() {}
+        // Another process may hold its link, and write on for ever.
+        for _ in 0..self.receive.most_unread() {
+            if !self.take_frame() {
+                break;
+            }
+        }
         self.ended = true;
         self.session.link_lost(CloseReason::PeerDied);
     }
