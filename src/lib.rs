@@ -12,6 +12,9 @@ mod codec;
 mod driver;
 #[allow(unused_imports)]
 mod endpoint;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "tokio")]
 #[allow(dead_code, unused_imports)]
 mod host;

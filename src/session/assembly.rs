@@ -27,6 +27,12 @@ impl Assembly {
         self.0.as_ref().is_some_and(|parts| parts.continues(header))
     }
 
+    /// The bytes of the message in assembly.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn kept(&self) -> usize {
+        self.0.as_ref().map_or(0, |parts| parts.bytes.len())
+    }
+
     /// Takes a frame in; gives it back if it is whole or completes a message.
     pub(super) fn accept(&mut self, mut frame: Frame, limit: usize) -> Result<Option<Frame>, Rule> {
         let more = frame.header.flags.contains(Flags::MORE);
