@@ -4,20 +4,19 @@
 compile_error!("transom runs on 64-bit little-endian Linux only");
 
 #[cfg(feature = "tokio")]
-#[allow(dead_code, unused_imports)]
-mod cell;
+pub mod cell;
 #[allow(dead_code, unused_imports)]
 mod codec;
 #[allow(dead_code, unused_imports)]
 mod driver;
-#[allow(unused_imports)]
 mod endpoint;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
 #[cfg(feature = "tokio")]
-#[allow(dead_code, unused_imports)]
 mod host;
+#[cfg(feature = "limits")]
+mod limits;
 #[allow(dead_code, unused_imports)]
 mod link;
 #[allow(dead_code, unused_imports)]
@@ -33,7 +32,7 @@ pub use endpoint::{ConnectError, Connector, OpenError, Options, ServeError, Serv
 #[cfg(feature = "tokio")]
 pub use endpoint::{Listener, connect, serve};
 #[cfg(feature = "tokio")]
-pub use host::{Cause, DeathReport, RestartPolicy};
+pub use host::{Cause, Cell, DeathReport, Deaths, Host, RestartPolicy, Spawn, SpawnError};
 pub use link::{
     Access, Address, AddressError, BadFrameHeader, Corrupt, FallbackReason, HandoverError, InheritError,
     Malformed, Peer, PeerReason, Refused, Transport, Versions,
@@ -51,6 +50,13 @@ pub use session::{
 pub use service::private as __private;
 #[cfg(feature = "macros")]
 pub use transom_macros::service;
+
+/// The machine's limits, for `transom bench`. Not for users.
+#[cfg(feature = "limits")]
+#[doc(hidden)]
+pub mod __limits {
+    pub use crate::limits::{Bells, Direction, Line, Ring};
+}
 
 // Generated code names this crate from outside; so it does in this crate's own tests.
 #[cfg(test)]

@@ -9,6 +9,8 @@ mod buffer;
 mod half;
 mod region;
 mod ring;
+#[cfg(feature = "limits")]
+mod shared;
 mod spin;
 mod watch;
 
@@ -17,5 +19,7 @@ pub use half::AttachError;
 pub(crate) use half::{Memory, attach, create};
 pub(crate) use region::{OwnRegion, PeerRegion};
 pub(crate) use ring::{RingReader, RingWriter, split};
+#[cfg(feature = "limits")]
+pub(crate) use shared::SharedMap;
 pub(crate) use spin::SpinPolicy;
 pub(crate) use watch::Watch;

@@ -17,6 +17,15 @@ pub(crate) fn wake_all(word: &AtomicU32) {
     let _woken = futex::wake(word, Flags::empty(), i32::MAX as u32);
 }
 
+/// Sleeps while `word` holds `expected`, until woken or `timeout`. May return early for no reason.
+#[cfg(feature = "limits")]
+pub(crate) fn wait_one(word: &AtomicU32, expected: u32, timeout: Duration) {
+    // Longer than the kernel counts is as good as for ever.
+    let timeout = Timespec::try_from(timeout).ok();
+    // Woken, changed, timed out, interrupted: the caller looks again either way.
+    let _ended = futex::wait(word, Flags::empty(), expected, timeout.as_ref());
+}
+
 /// How a wait on two words ended, or why it could not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
