@@ -359,3 +359,52 @@ mod with_tokio {
         assert!(insatiable.served.load(Ordering::Relaxed) < MANY, "no turn until all were served");
     }
 }
+
+#[test]
+#[ignore]
+fn cycle() {
+    use crate::service::dispatcher;
+    use crate::session::Work;
+    let _ = dispatcher(());
+    struct Nothing;
+    impl super::serving::Executor for Nothing {
+        fn adopt(&mut self, _: u64, _: Handler) {}
+    }
+    let (one, other) = shm_pair().unwrap();
+    let (server, _w) = blocking::start(session(Role::Acceptor), other, Arc::new(Echo)).unwrap();
+    let (client, _watch) = blocking::start(session(Role::Initiator), one, Arc::new(Echo)).unwrap();
+    for _ in 0..10 {
+        server.with(|core| while core.take_frame() {});
+        client.with(|core| while core.take_frame() {});
+    }
+    let mut slots = Slots::default();
+    let n = 3_000_000;
+    for _ in 0..5 {
+        let t = Instant::now();
+        for _ in 0..n {
+            let body = [7_u8; 16];
+            let body: &[u8] = &body;
+            let id = client.with(|core| match core.session.start_call(&request(&ECHO, &body), Instant::now, &mut *core.out) {
+                crate::session::StartCall::Started(id) => id,
+                other => panic!("{other:?}"),
+            });
+            let work = server.with(|core| {
+                core.awake();
+                loop {
+                    assert!(core.take_frame());
+                    if let Poll::Ready(work) = core.session.poll_work(None) { break Poll::Ready(work); }
+                }
+            });
+            let Poll::Ready(Work::Serve(inbound)) = work else { panic!() };
+            super::serving::begin(&server, inbound, &mut slots, &mut Nothing);
+            let answer = client.with(|core| {
+                core.awake();
+                assert!(core.take_frame());
+                core.session.poll_answer(id, None)
+            });
+            let Poll::Ready(answer) = answer else { panic!() };
+            std::hint::black_box(answer);
+        }
+        println!("{} ns", t.elapsed().as_nanos() as f64 / n as f64);
+    }
+}

@@ -8,7 +8,7 @@ use super::script::Script;
 use crate::codec::Body;
 use crate::link::{Buffer, Frame, Header};
 use crate::session::simulated::{DIFFERS, ECHO, MISSING, Peer, Wire, deliver, pair};
-use crate::session::{Answer, CloseReason, Failure, Limits, StartCall};
+use crate::session::{Answer, CloseReason, Failure, Limits, StartCall, Work};
 
 /// A session whose peer sends whatever it likes, from the first frame or after an honest handshake, while this side
 /// makes calls and handles requests. Gives back how many requests and answers came through.
@@ -180,16 +180,21 @@ impl Attacked {
     /// What a driver does after each step: fetches what is to be handled, and what was answered.
     fn hand_out(&mut self) {
         let Peer { session, out, .. } = &mut self.peer;
-        while let Some(request) = session.next_request() {
-            assert_eq!(request.method, ECHO.id, "only what is served is handed out");
-            assert!(request.body <= request.payload.len());
-            assert!(!self.handling.contains(&request.id), "a request is handed out once");
-            self.handling.push(request.id);
-            self.came_through += 1;
-        }
-        while let Some(id) = session.next_cancelled() {
-            self.handling.retain(|handled| *handled != id);
-            session.respond(id, Err(Failure::Cancelled), out);
+        while let Poll::Ready(work) = session.poll_work(Some(Waker::noop())) {
+            match work {
+                Work::Serve(request) => {
+                    assert_eq!(request.method, ECHO.id, "only what is served is handed out");
+                    assert!(request.body <= request.payload.len());
+                    assert!(!self.handling.contains(&request.id), "a request is handed out once");
+                    self.handling.push(request.id);
+                    self.came_through += 1;
+                }
+                Work::Drop(id) => {
+                    self.handling.retain(|handled| *handled != id);
+                    session.respond(id, Err(Failure::Cancelled), out);
+                }
+                Work::Over => break,
+            }
         }
         self.calls.retain(|id| match session.poll_answer(*id, Some(Waker::noop())) {
             Poll::Pending => true,
