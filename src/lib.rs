@@ -9,6 +9,9 @@ mod codec;
 #[allow(dead_code, unused_imports)]
 mod driver;
 mod endpoint;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "tokio")]
 mod host;
 #[cfg(feature = "limits")]

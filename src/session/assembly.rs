@@ -27,6 +27,12 @@ impl Assembly {
         self.0.as_ref().is_some_and(|parts| parts.continues(header))
     }
 
+    /// The bytes of the message in assembly.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn kept(&self) -> usize {
+        self.0.as_ref().map_or(0, |parts| parts.bytes.len())
+    }
+
     /// Takes a frame in; whether it is whole, or has become the message that it completes.
     #[inline]
     pub(super) fn accept(&mut self, frame: &mut Frame, limit: usize) -> Result<bool, Rule> {

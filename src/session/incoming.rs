@@ -57,6 +57,12 @@ impl Incoming {
         self.requests.len()
     }
 
+    /// The bytes of the requests that wait to be handled.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn kept(&self) -> usize {
+        self.queue.iter().map(|inbound| inbound.payload.len()).sum()
+    }
+
     /// An answer that had to wait is wholly in the link.
     pub(super) fn answered(&mut self, id: u64, timers: &mut Timers) {
         if let Some(request) = self.requests.remove(&id) {

@@ -206,6 +206,7 @@ impl Session {
         };
         self.outgoing.end(&reason, &mut self.wakers);
         self.incoming.end(&mut self.wakers);
+        self.assembly = Assembly::default();
         self.outbox.clear();
         self.timers.clear_all();
         self.wakers.append(&mut self.waiting);

@@ -36,6 +36,8 @@ mod outbox;
 mod outgoing;
 mod rule;
 mod settings;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod simulated;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

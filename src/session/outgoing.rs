@@ -107,6 +107,7 @@ impl Outgoing {
             State::Abandoned => false,
         });
         self.live = 0;
+        self.starved = None;
         self.turns.wake(usize::MAX, wakers);
     }
 

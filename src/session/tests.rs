@@ -3,7 +3,7 @@
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::simulation::{ECHO, Peer, deliver, pair};
+use super::simulated::{ECHO, Peer, deliver, pair};
 use super::{Answer, CloseReason, Failure, Limits, ProtocolError, Refusal, Rule, Side, StartCall};
 use crate::link::{Buffer, Corrupt, Flags, Frame, Header, Kind};
 
@@ -215,7 +215,7 @@ fn a_malformed_hello_ends_it() {
 fn the_handshake_must_be_done_in_time() {
     let now = Instant::now();
     let [mut initiator, _] = pair(1 << 20, 1024, Limits::default());
-    let mut settings = super::simulation::settings(Limits::default());
+    let mut settings = super::simulated::settings(Limits::default());
     settings.open_until = Some(now + Duration::from_secs(5));
     initiator.session = super::Session::new(super::Role::Initiator, settings);
     initiator.session.start(&mut initiator.out);
@@ -259,4 +259,31 @@ fn a_caller_whose_time_is_over_waits_no_more() {
     peer.session.handle_timeout(now + Duration::from_millis(2), &mut peer.out);
     let answer = peer.session.wait_turn(&mut ticket, deadline, Waker::noop());
     assert!(matches!(answer, Some(Answer::Failure(Failure::DeadlineExceeded))));
+}
+
+#[test]
+fn nothing_waits_for_room_after_the_end() {
+    let mut peers = pair(3 * (Header::LEN + 64), 64, Limits::default());
+    let now = Instant::now();
+    for peer in &mut peers {
+        peer.session.start(&mut peer.out);
+    }
+    deliver(&mut peers, now);
+    let StartCall::Started(_) = peers[0].call(&ECHO, &[0; 512], None, now) else { panic!() };
+    assert!(matches!(peers[0].call(&ECHO, &[0; 64], None, now), StartCall::Busy));
+    assert!(peers[0].session.wants_space());
+    peers[0].session.link_lost(CloseReason::PeerDied);
+    assert!(!peers[0].session.wants_space());
+}
+
+#[test]
+fn nothing_of_a_message_in_assembly_is_kept_after_the_end() {
+    let mut peers = open();
+    let mut first = frame(Kind::Call, 1, &[&1_000_u64.to_le_bytes()[..], &[7; 900]].concat());
+    first.header.flags = Flags::MORE;
+    let peer = &mut peers[1];
+    peer.session.handle(&mut first, &mut peer.out, &Instant::now);
+    assert_eq!(peer.session.kept(), 900);
+    peer.session.link_lost(CloseReason::PeerDied);
+    assert_eq!(peer.session.kept(), 0);
 }
