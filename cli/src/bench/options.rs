@@ -239,7 +239,9 @@ mod tests {
     fn everything_is_measured_unless_chosen() {
         let options = parse("").unwrap();
         assert_eq!(options.cases().len(), Scenario::value_variants().len() * 2);
-        assert!(options.cases().iter().all(|case| case.transport == Transport::Shm && case.pin == Pin::Apart));
+        assert!(
+            options.cases().iter().all(|case| case.transport == Transport::Shm && case.pin == Pin::Apart)
+        );
         assert_eq!((options.time(), options.gap()), (Duration::from_secs(1), Duration::from_millis(1)));
     }
 
@@ -257,7 +259,9 @@ mod tests {
 
     #[test]
     fn what_means_nothing_is_refused() {
-        for bad in ["--seconds 0", "--seconds -1", "--seconds NaN", "--seconds x", "--seconds 1e400", "--gap-us 0"] {
+        for bad in
+            ["--seconds 0", "--seconds -1", "--seconds NaN", "--seconds x", "--seconds 1e400", "--gap-us 0"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse("--scenario unary-lukewarm").is_err());
@@ -268,7 +272,8 @@ mod tests {
         for &scenario in Scenario::value_variants() {
             let case = Case { scenario, transport: Transport::Unix, api: Api::Async, pin: Pin::None };
             let arguments = ["peer", "--job", "limit"].map(str::to_owned).into_iter().chain(case.arguments());
-            let parsed = Peer::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}")).options.case;
+            let parsed =
+                Peer::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}")).options.case;
             assert_eq!(parsed.scenario, case.scenario);
             assert_eq!((parsed.transport, parsed.api, parsed.pin), (case.transport, case.api, case.pin));
         }

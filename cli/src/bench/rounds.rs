@@ -91,7 +91,9 @@ fn figures(compare: Compare, limits: &[Sample], samples: &[Sample], cpu: Duratio
         median(samples.iter().map(|sample| sample.latencies.quantile(part) as f64)).unwrap_or(0.0) as u64
     };
     let ratios = samples.iter().zip(limits).map(|(sample, limit)| match compare {
-        Compare::Latency => sample.latencies.quantile(0.5) as f64 / limit.latencies.quantile(0.5).max(1) as f64,
+        Compare::Latency => {
+            sample.latencies.quantile(0.5) as f64 / limit.latencies.quantile(0.5).max(1) as f64
+        }
         Compare::Rate => limit.rate() / sample.rate(),
     });
     Figures {
@@ -110,7 +112,11 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
-    if values.len().is_multiple_of(2) { Some((values[values.len() / 2 - 1] + upper) / 2.0) } else { Some(upper) }
+    if values.len().is_multiple_of(2) {
+        Some((values[values.len() / 2 - 1] + upper) / 2.0)
+    } else {
+        Some(upper)
+    }
 }
 
 #[cfg(test)]

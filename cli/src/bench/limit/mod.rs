@@ -8,12 +8,12 @@ mod turns;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use super::driver::Driver;
 use super::error::BenchError;
 use super::options::{Case, Job, Pin, Scenario, Transport};
 use super::peer::Peer;
 use super::pin::Placement;
 use super::rounds::Limit;
-use super::driver::Driver;
 
 /// How many are in flight where several are.
 pub(super) const IN_FLIGHT: usize = 64;

@@ -36,7 +36,14 @@ impl Frames {
         let turns = Turns::new(peer, 0, waiting)?;
         let ring = Ring::exchange(turns.control())?;
         let payload = vec![0x5A; payload];
-        Ok(Self { turns, waiting, ring, payload, sent: VecDeque::with_capacity(IN_FLIGHT), answer: Vec::new() })
+        Ok(Self {
+            turns,
+            waiting,
+            ring,
+            payload,
+            sent: VecDeque::with_capacity(IN_FLIGHT),
+            answer: Vec::new(),
+        })
     }
 
     /// Sends as many as may be in flight.
