@@ -120,4 +120,8 @@ impl Calls for Engine {
             Resident::Task | Resident::Thread => self.wake_resident(),
         }
     }
+
+    fn peer_died(&self) {
+        self.hung_up();
+    }
 }

@@ -54,4 +54,8 @@ pub(crate) trait Calls: Send + Sync + 'static {
 
     /// Ends the session at once.
     fn close(&self);
+
+    /// The peer is known to be dead, whatever its lifeline says: what it had completely sent is taken in, then the
+    /// session ends.
+    fn peer_died(&self);
 }

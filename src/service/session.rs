@@ -119,6 +119,12 @@ impl Session {
     pub fn close(&self) {
         self.calls.close();
     }
+
+    /// The peer is known to be dead: what it had completely sent is taken in, then the session ends.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn peer_died(&self) {
+        self.calls.peer_died();
+    }
 }
 
 impl fmt::Debug for Session {

@@ -1,7 +1,6 @@
 //! Futexes shared between processes: no private flag anywhere.
 //!
-//! # Safety
-//! Hands the address of a word to the kernel inside a structure; the word is borrowed for the call.
+//! The address of a word goes to the kernel inside a structure; the word is borrowed for the call.
 
 use std::io;
 use std::sync::atomic::AtomicU32;
