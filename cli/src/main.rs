@@ -1,2 +1,50 @@
 //! The `transom` command.
-fn main() {}
+
+mod demo;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Typed calls between processes, through shared memory first.
+#[derive(Debug, Parser)]
+#[command(name = "transom", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows a host and three cells at work: calls both ways, a crash, the recovery.
+    Demo(demo::Options),
+    /// A cell of `demo`.
+    #[command(hide = true)]
+    DemoCell(demo::CellOptions),
+}
+
+fn main() -> ExitCode {
+    let outcome: Result<(), Box<dyn Error>> = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options).map_err(Into::into),
+        Command::DemoCell(options) => demo::run_cell(&options).map_err(Into::into),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints an error and what caused it.
+fn complain(error: &dyn Error) {
+    eprint!("transom: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        eprint!(": {error}");
+        cause = error.source();
+    }
+    eprintln!();
+}

@@ -1,0 +1,186 @@
+//! `transom demo`: a host and three cells, each a process of this very program.
+//!
+//! ```text
+//!            ┌── calculator: sums, conversions        asks the host for exchange rates
+//!  host ─────┼── indexer: takes in texts, counts      asks the host for stop words, tells it how far it is
+//!            └── fragile: squares; crashes on request asks the host for numbers
+//! ```
+//! The host knows every right answer by other means, and ends well only if each was given, exactly the calls that
+//! the crash caught failed, everybody left politely, and nothing is left behind. Each cell has a file that holds its
+//! service, what the host serves it, and what happens to it.
+
+mod calculator;
+mod cells;
+mod error;
+mod fragile;
+mod indexer;
+mod leftovers;
+mod progress;
+mod report;
+mod sources;
+mod tally;
+mod words;
+
+use std::cell::Cell;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tokio::runtime::Runtime;
+
+use self::cells::Cells;
+pub(crate) use self::error::DemoError;
+use self::leftovers::{Holdings, check_children};
+use self::progress::Progress;
+use self::report::Report;
+use self::sources::Sources;
+
+/// How long the run may take.
+const LONGEST: Duration = Duration::from_secs(100);
+
+/// The options of `transom demo`.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// What is to carry the calls; without it shared memory, or the socket where that cannot be had.
+    #[arg(long, value_enum)]
+    transport: Option<Wanted>,
+    /// The directory whose *.rs, *.md and *.toml files the indexer is fed; without it the Cargo workspace around the
+    /// current directory.
+    #[arg(long, value_name = "DIR")]
+    input: Option<PathBuf>,
+    /// Print the result as one JSON object: the calls that the host made, how many failed, restarts, what carried
+    /// the calls, the latency of those that were answered, and whether all was well.
+    #[arg(long)]
+    json: bool,
+    /// Show what Transom logs, the output of the cells included.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// The options of a cell.
+#[derive(Args, Debug)]
+pub(crate) struct CellOptions {
+    /// Which one it is.
+    #[arg(value_enum)]
+    kind: CellKind,
+}
+
+/// What is to carry the calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Wanted {
+    /// Shared memory.
+    Shm,
+    /// A Unix socket.
+    Unix,
+}
+
+/// The cells.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum CellKind {
+    /// Adds and converts.
+    Calculator,
+    /// Counts words.
+    Indexer,
+    /// Crashes on request.
+    Fragile,
+}
+
+impl CellKind {
+    /// Its name, on the command line and everywhere else.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Calculator => "calculator",
+            Self::Indexer => "indexer",
+            Self::Fragile => "fragile",
+        }
+    }
+}
+
+/// Runs the demonstration and prints its result.
+///
+/// # Errors
+/// [`DemoError`] says what was not as it should be. The result is printed all the same.
+pub(crate) fn run(options: &Options) -> Result<(), DemoError> {
+    log(options.verbose);
+    let progress = Arc::new(Progress::new(options.verbose));
+    let mut report = Report::default();
+    let outcome = watched(options, &progress, &mut report);
+    progress.end();
+    let mut out = std::io::stdout().lock();
+    if options.json {
+        serde_json::to_writer(&mut out, &report.summary(outcome.is_ok()))?;
+        writeln!(out)?;
+    } else if outcome.is_ok() {
+        writeln!(out, "\n{report}\nAll is well.")?;
+    } else {
+        writeln!(out, "\n{report}")?;
+    }
+    outcome
+}
+
+/// Is a cell of the demonstration.
+///
+/// # Errors
+/// [`DemoError::Cell`] if there is no host, or no more.
+pub(crate) fn run_cell(options: &CellOptions) -> Result<(), DemoError> {
+    runtime()?.block_on(async {
+        match options.kind {
+            CellKind::Calculator => {
+                transom::cell::run(calculator::CalculatorServer::new(calculator::Arithmetic)).await
+            }
+            CellKind::Indexer => transom::cell::run(indexer::IndexServer::new(indexer::Words::default())).await,
+            CellKind::Fragile => transom::cell::run(fragile::FragileServer::new(fragile::Glass)).await,
+        }
+    })?;
+    Ok(())
+}
+
+/// Runs it in a runtime of its own, and looks whether all was given back when that is gone.
+fn watched(options: &Options, progress: &Arc<Progress>, report: &mut Report) -> Result<(), DemoError> {
+    let sources = Sources::read(options.input.as_deref())?;
+    let before = Holdings::now()?;
+    let mut pids = Vec::new();
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
+        let mut cells = Cells::start(options.transport, progress).await?;
+        let acts = tokio::time::timeout(LONGEST, acts(&mut cells, &sources, progress));
+        let outcome = acts.await.unwrap_or(Err(DemoError::TooLong));
+        *report = Report::new(cells.runs());
+        pids.extend(cells.runs().iter().flat_map(|run| &run.pids));
+        outcome
+    });
+    drop(runtime);
+    outcome?;
+    check_children(&pids)?;
+    before.check()?;
+    progress.say("host", "no process, no shared memory and no socket is left");
+    Ok(())
+}
+
+/// What happens, in order.
+async fn acts(cells: &mut Cells, sources: &Sources, progress: &Progress) -> Result<(), DemoError> {
+    calculator::act(&mut cells.calculator, progress).await?;
+    indexer::act(&mut cells.indexer, &cells.library, sources, progress).await?;
+    let done = Cell::new(false);
+    let crash = async {
+        let outcome = fragile::act(&mut cells.fragile, &cells.gate, progress).await;
+        done.set(true);
+        outcome
+    };
+    let (crash, undisturbed) = tokio::join!(crash, calculator::undisturbed(&mut cells.calculator, &done));
+    crash?;
+    progress.say("calculator", format_args!("answered {} calls meanwhile and noticed nothing", undisturbed?));
+    cells.shutdown(progress).await
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Shows what is logged: all of it, or what should not happen.
+fn log(verbose: bool) {
+    let level = if verbose { tracing::Level::INFO } else { tracing::Level::ERROR };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+}
