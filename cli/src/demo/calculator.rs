@@ -8,7 +8,7 @@ use transom::{CallError, Context};
 
 use super::DemoError;
 use super::cells::{Asked, CellRun};
-use super::progress::{Progress, duration, grouped, time};
+use super::progress::{Progress, grouped, time};
 
 /// Additions, one after the other.
 const SUMS: u64 = 20_000;
@@ -116,7 +116,10 @@ pub(super) async fn act(run: &mut CellRun, progress: &Progress) -> Result<(), De
     run.tally.answered(begun.elapsed());
     progress.say(
         run.name,
-        format_args!("{} conversions, each asks the host for a rate meanwhile: all right", grouped(CONVERSIONS)),
+        format_args!(
+            "{} conversions, each asks the host for a rate meanwhile: all right",
+            grouped(CONVERSIONS)
+        ),
     );
     for n in 0..LISTS {
         let numbers: Vec<u64> = (0..n * 10).map(scatter).collect();

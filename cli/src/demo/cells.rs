@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use transom::{CallError, Cause, Cell, CloseReason, Deaths, Host, RestartPolicy, Service, Session, Transport};
+use transom::{
+    CallError, Cause, Cell, CloseReason, Deaths, Host, RestartPolicy, Service, Session, Transport,
+};
 
 use super::progress::{Progress, grouped};
 use super::tally::Tally;
@@ -69,7 +71,11 @@ impl Cells {
             CellRun::start(&host, CellKind::Fragile, gate.server(), gate.asked.clone(), wanted),
         )?;
         for run in [&calculator, &indexer, &fragile] {
-            progress.say(run.name, format_args!("ready: process {}, over {}", run.pids[0], run.transport));
+            let over = match wanted {
+                Some(Wanted::Unix) => "the socket, as asked for".to_owned(),
+                _ => run.transport.to_string(),
+            };
+            progress.say(run.name, format_args!("ready: process {}, over {over}", run.pids[0]));
         }
         Ok(Self { host, calculator, indexer, fragile, library, gate })
     }
@@ -159,7 +165,11 @@ impl CellRun {
     }
 
     /// A call failed that should not.
-    pub(super) fn unexpected(&self, method: &'static str, error: impl Error + Send + Sync + 'static) -> DemoError {
+    pub(super) fn unexpected(
+        &self,
+        method: &'static str,
+        error: impl Error + Send + Sync + 'static,
+    ) -> DemoError {
         DemoError::Call { cell: self.name, method, source: error.into() }
     }
 

@@ -145,7 +145,9 @@ impl Asking {
         let begun = Instant::now();
         let outcome = match self {
             Self::Square { place } => fragile.square(place).await,
-            Self::Crash => fragile.crash().await.map(|()| 0).map_err(|error| error.map_user(|never| match never {})),
+            Self::Crash => {
+                fragile.crash().await.map(|()| 0).map_err(|error| error.map_user(|never| match never {}))
+            }
         };
         Made { call: self, outcome, took: begun.elapsed() }
     }
@@ -168,7 +170,7 @@ pub(super) async fn act(run: &mut CellRun, gate: &Gate, progress: &Progress) -> 
     let withheld = gate.withheld(CALLS as usize - 1 - answerable).await;
     progress.say(
         run.name,
-        format_args!("{CALLS} calls at once; {answered} answered, in {} the cell waits for its host, one is to crash it", withheld.len()),
+        format_args!("{CALLS} calls at once: {answered} answered, {} being worked on, and the last one asks it to crash", withheld.len()),
     );
 
     let crashed = Instant::now();

@@ -169,7 +169,8 @@ pub(super) async fn act(
     let expected: Vec<Entry> =
         top.iter().take(3).map(|&(word, count)| Entry { word: word.to_owned(), count }).collect();
     let got = run.call("top", index.top(3)).await?;
-    let most: Vec<String> = got.iter().map(|entry| format!("{} {}", entry.word, grouped(entry.count))).collect();
+    let most: Vec<String> =
+        got.iter().map(|entry| format!("{} {}", entry.word, grouped(entry.count))).collect();
     run.check("the most frequent words", got, expected)?;
     progress.say(
         run.name,

@@ -130,7 +130,9 @@ pub(crate) fn run_cell(options: &CellOptions) -> Result<(), DemoError> {
             CellKind::Calculator => {
                 transom::cell::run(calculator::CalculatorServer::new(calculator::Arithmetic)).await
             }
-            CellKind::Indexer => transom::cell::run(indexer::IndexServer::new(indexer::Words::default())).await,
+            CellKind::Indexer => {
+                transom::cell::run(indexer::IndexServer::new(indexer::Words::default())).await
+            }
             CellKind::Fragile => transom::cell::run(fragile::FragileServer::new(fragile::Glass)).await,
         }
     })?;
@@ -140,9 +142,10 @@ pub(crate) fn run_cell(options: &CellOptions) -> Result<(), DemoError> {
 /// Runs it in a runtime of its own, and looks whether all was given back when that is gone.
 fn watched(options: &Options, progress: &Arc<Progress>, report: &mut Report) -> Result<(), DemoError> {
     let sources = Sources::read(options.input.as_deref())?;
-    let before = Holdings::now()?;
     let mut pids = Vec::new();
     let runtime = runtime()?;
+    // The first runtime of a process opens sockets that stay for all later ones.
+    let before = Holdings::now()?;
     let outcome = runtime.block_on(async {
         let mut cells = Cells::start(options.transport, progress).await?;
         let acts = tokio::time::timeout(LONGEST, acts(&mut cells, &sources, progress));

@@ -78,7 +78,7 @@ pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);
@@ -90,8 +90,8 @@ pub(super) fn grouped(number: u64) -> String {
 pub(super) fn time(nanos: u64) -> String {
     let (unit, size) = match nanos {
         ..1_000 => return format!("{nanos} ns"),
-        ..1_000_000 => ("µs", 1e3),
-        ..1_000_000_000 => ("ms", 1e6),
+        1_000..1_000_000 => ("µs", 1e3),
+        1_000_000..1_000_000_000 => ("ms", 1e6),
         _ => ("s", 1e9),
     };
     let value = nanos as f64 / size;

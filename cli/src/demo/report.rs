@@ -69,8 +69,7 @@ impl Report {
     }
 
     fn total(&self) -> Row {
-        let mut total =
-            Row { cell: "all", tally: Tally::new(), asked: 0, restarts: 0, transport: "" };
+        let mut total = Row { cell: "all", tally: Tally::new(), asked: 0, restarts: 0, transport: "" };
         for row in &self.rows {
             total.tally.merge(&row.tally);
             total.asked += row.asked;
@@ -107,8 +106,8 @@ impl Row {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let titles =
-            ["cell", "calls", "errors", "p50", "p90", "p99", "calls back", "restarts", "transport"].map(str::to_owned);
+        let titles = ["cell", "calls", "errors", "p50", "p90", "p99", "calls back", "restarts", "transport"]
+            .map(str::to_owned);
         let mut lines = vec![titles];
         lines.extend(self.rows.iter().map(Row::columns));
         lines.push(self.total().columns());

@@ -52,7 +52,8 @@ impl Sources {
                     files.push(Source { path, text });
                 }
                 // Not text, or gone meanwhile.
-                Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound) => {}
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound) => {}
                 Err(source) => return Err(DemoError::Read { path, source }),
             }
         }
@@ -130,8 +131,7 @@ mod tests {
         place.write("notes.txt", b"nor this");
         std::os::unix::fs::symlink(&place.0, place.0.join("loop")).expect("a link");
         let sources = Sources::read(Some(&place.0)).expect("sources");
-        let read: Vec<(&str, &str)> =
-            sources.files.iter().map(|file| (&*file.path, &*file.text)).collect();
+        let read: Vec<(&str, &str)> = sources.files.iter().map(|file| (&*file.path, &*file.text)).collect();
         assert_eq!(read, [("README.md", "Read"), ("src/lib.rs", "mod a;")]);
     }
 

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 /// Words that are not worth indexing.
 pub(super) const STOP_WORDS: [&str; 20] = [
-    "a", "an", "and", "are", "as", "be", "by", "for", "from", "in", "is", "it", "not", "of", "on", "or", "that",
-    "the", "to", "with",
+    "a", "an", "and", "are", "as", "be", "by", "for", "from", "in", "is", "it", "not", "of", "on", "or",
+    "that", "the", "to", "with",
 ];
 
 /// The words of `text`: runs of letters, digits and underscores, in lower case.
