@@ -3,17 +3,13 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("transom runs on 64-bit little-endian Linux only");
 
-#[cfg(feature = "tokio")]
-#[allow(dead_code, unused_imports)]
-mod cell;
+pub mod cell;
 #[allow(dead_code, unused_imports)]
 mod codec;
 #[allow(dead_code, unused_imports)]
 mod driver;
-#[allow(unused_imports)]
 mod endpoint;
 #[cfg(feature = "tokio")]
-#[allow(dead_code, unused_imports)]
 mod host;
 #[allow(dead_code, unused_imports)]
 mod link;
@@ -30,7 +26,7 @@ pub use endpoint::{ConnectError, Connector, OpenError, Options, ServeError, Serv
 #[cfg(feature = "tokio")]
 pub use endpoint::{Listener, connect, serve};
 #[cfg(feature = "tokio")]
-pub use host::{Cause, DeathReport, RestartPolicy};
+pub use host::{Cause, Cell, DeathReport, Deaths, Host, RestartPolicy, Spawn, SpawnError};
 pub use link::{
     Access, Address, AddressError, BadFrameHeader, Corrupt, FallbackReason, HandoverError, InheritError,
     Malformed, Peer, PeerReason, Refused, Transport, Versions,

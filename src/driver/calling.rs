@@ -107,6 +107,10 @@ impl Calls for Engine {
         self.with(|session, _| session.poll_closed(cx.waker()))
     }
 
+    fn wait_closed(&self) -> CloseReason {
+        caller::wait_closed(self)
+    }
+
     fn goodbye(&self, patience: Option<Duration>) {
         let until = patience.and_then(|patience| Instant::now().checked_add(patience));
         self.with(|session, out| session.goodbye(out, until));
@@ -119,5 +123,9 @@ impl Calls for Engine {
             Resident::None => self.wake_all(),
             Resident::Task | Resident::Thread => self.wake_resident(),
         }
+    }
+
+    fn peer_died(&self) {
+        self.hung_up();
     }
 }

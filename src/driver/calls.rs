@@ -49,9 +49,16 @@ pub(crate) trait Calls: Send + Sync + 'static {
     /// Ready once the session has ended.
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<CloseReason>;
 
+    /// Sleeps, with this thread, until the session has ended.
+    fn wait_closed(&self) -> CloseReason;
+
     /// Ends the session politely: no new calls; over when those in flight have finished, or `patience` has.
     fn goodbye(&self, patience: Option<Duration>);
 
     /// Ends the session at once.
     fn close(&self);
+
+    /// The peer is known to be dead, whatever its lifeline says: what it had completely sent is taken in, then the
+    /// session ends.
+    fn peer_died(&self);
 }

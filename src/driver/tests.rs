@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -99,10 +100,14 @@ fn links() -> Vec<(&'static str, (Link, Link))> {
 }
 
 fn session(role: Role) -> Session {
+    session_with(Limits::default(), role)
+}
+
+fn session_with(limits: Limits, role: Role) -> Session {
     Session::new(
         role,
         Settings {
-            limits: Limits::default(),
+            limits,
             metadata: Metadata::new(),
             transport: Transport::Mem,
             peer: Peer::this(),
@@ -273,5 +278,84 @@ mod with_tokio {
                 }
             });
         }
+    }
+
+    async fn closed(engine: &Engine) -> CloseReason {
+        let closed = poll_fn(|cx| engine.poll_closed(cx));
+        ::tokio::time::timeout(Duration::from_secs(20), closed).await.expect("it ends")
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_ends_the_session_over_every_link() {
+        for (name, (one, other)) in links() {
+            let engine = driver::start(session(Role::Initiator), one, Arc::new(Echo)).unwrap();
+            ::tokio::task::yield_now().await;
+            drop(other);
+            assert_eq!(closed(&engine).await, CloseReason::PeerDied, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_ends_ends_its_sessions() {
+        for (name, (one, other)) in links() {
+            let runtimes = [(); 2].map(|()| ::tokio::runtime::Runtime::new().unwrap());
+            let client = runtimes[0]
+                .block_on(async { driver::start(session(Role::Initiator), one, Arc::new(Echo)).unwrap() });
+            let server = runtimes[1]
+                .block_on(async { driver::start(session(Role::Acceptor), other, Arc::new(Echo)).unwrap() });
+            runtimes[0].block_on(driver::wait_open(&client)).unwrap();
+            let [first, second] = runtimes;
+            drop(second);
+            assert_eq!(server.close_reason(), Some(CloseReason::Shutdown), "{name}");
+            assert_eq!(first.block_on(closed(&client)), CloseReason::Goodbye, "{name}");
+        }
+    }
+
+    /// Has its next request sent before it answers.
+    struct Insatiable {
+        client: std::sync::OnceLock<Arc<Engine>>,
+        served: AtomicU32,
+    }
+
+    const MANY: u32 = 1000;
+
+    impl Dispatch for Insatiable {
+        fn method(&self, id: u64) -> Option<&'static Method> {
+            method(id)
+        }
+
+        fn dispatch(&self, request: Request, _slots: &mut Slots) -> Option<Handler> {
+            if self.served.fetch_add(1, Ordering::Relaxed) < MANY {
+                self.ask();
+            }
+            request.reply.respond(&b"".as_slice());
+            None
+        }
+    }
+
+    impl Insatiable {
+        fn ask(&self) {
+            let client = self.client.get().expect("it is there");
+            let cx = &mut Context::from_waker(std::task::Waker::noop());
+            assert!(client.poll_start(&request(&ECHO, &b"".as_slice()), &mut None, cx).is_ready());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_requests_leaves_other_tasks_their_turn() {
+        let limits = Limits { requests: 2 * MANY, ..Limits::default() };
+        let (one, other) = mem_pair();
+        let insatiable =
+            Arc::new(Insatiable { client: std::sync::OnceLock::new(), served: AtomicU32::new(0) });
+        let server = session_with(limits, Role::Acceptor);
+        let _server = driver::start(server, other, insatiable.clone()).unwrap();
+        let client = driver::start(session_with(limits, Role::Initiator), one, Arc::new(Echo)).unwrap();
+        driver::wait_open(&client).await.unwrap();
+        insatiable.client.set(client).ok().unwrap();
+        insatiable.ask();
+        while insatiable.served.load(Ordering::Relaxed) == 0 {
+            ::tokio::task::yield_now().await;
+        }
+        assert!(insatiable.served.load(Ordering::Relaxed) < MANY, "no turn until all were served");
     }
 }

@@ -15,7 +15,8 @@ const LONGEST_LINE: usize = 8 * 1024;
 /// Lines of standard error that a death report quotes.
 const TAIL_LINES: usize = 20;
 
-/// The two streams of one incarnation, being drained.
+/// The two streams of one incarnation, being drained. Dropping it closes them: what another process that holds
+/// them writes after that reaches nobody.
 #[derive(Debug)]
 pub(super) struct Logs {
     tail: Arc<Mutex<Tail>>,
@@ -23,7 +24,7 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    /// Drains both streams until the last process that holds them has closed them.
+    /// Drains both streams until the last process that holds them has closed them, or this is dropped.
     pub(super) fn drain(name: &Arc<str>, stdout: OwnedFd, stderr: OwnedFd) -> io::Result<Self> {
         let stdout = pipe::Receiver::from_owned_fd(stdout)?;
         let stderr = pipe::Receiver::from_owned_fd(stderr)?;
@@ -58,6 +59,14 @@ impl Logs {
             tracing::debug!(target: "transom::cell", "a cell's output is held open by another process");
         }
         self.tail.lock().unwrap_or_else(PoisonError::into_inner).lines()
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        for drain in &self.drains {
+            drain.abort();
+        }
     }
 }
 

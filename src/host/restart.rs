@@ -96,6 +96,11 @@ impl Restarts {
         self.policy.mode
     }
 
+    /// How many restarts lie within the window, as of the last call of [`next`](Self::next).
+    pub(super) fn recent(&self) -> usize {
+        self.recent.len()
+    }
+
     /// Takes one restart out of the budget and says how long to wait before it; `None` if the budget is
     /// used up. `jitter` is any random number.
     pub(super) fn next(&mut self, now: Instant, jitter: u32) -> Option<Duration> {

@@ -264,7 +264,7 @@ impl Signal for Shared {
     fn may_spin(&self) -> bool {
         let own = self.show_cpu();
         let peer = self.peer.cpu();
-        peer != 0 && peer != own && !sys::cpu::is_only_one()
+        peer != 0 && peer != own
     }
 }
 

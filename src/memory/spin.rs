@@ -6,8 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::sys;
-
 /// Messages farther apart than this are not worth waiting for awake.
 const FAR_APART: Duration = Duration::from_micros(200);
 /// Looks before sleeping within a burst: some thirty microseconds.
@@ -50,7 +48,7 @@ impl SpinPolicy {
         let near = self
             .since
             .is_some_and(|since| now.saturating_duration_since(since) / self.messages.max(1) <= FAR_APART);
-        self.looks = if near && !sys::cpu::is_only_one() { LOOKS } else { 0 };
+        self.looks = if near { LOOKS } else { 0 };
         self.messages = 0;
         self.since = Some(now);
     }
@@ -69,9 +67,6 @@ mod tests {
 
     #[test]
     fn bursts_are_waited_for_and_stragglers_are_not() {
-        if sys::cpu::is_only_one() {
-            return;
-        }
         let (mut policy, mut now) = (SpinPolicy::new(), Instant::now());
         assert!(!after(&mut policy, &mut now, Duration::ZERO, 1), "the first sleep knows no gap");
         assert!(after(&mut policy, &mut now, Duration::from_micros(15), 1));

@@ -105,6 +105,11 @@ impl Session {
         poll_fn(|cx| self.calls.poll_closed(cx)).await
     }
 
+    /// Waits on this thread for the session's end and says why it came. For threads without a runtime.
+    pub fn closed_blocking(&self) -> CloseReason {
+        self.calls.wait_closed()
+    }
+
     /// Ends the session politely: new calls are refused, and it is over when those in flight have finished.
     pub fn goodbye(&self) {
         self.calls.goodbye(None);
@@ -118,6 +123,12 @@ impl Session {
     /// Ends the session at once; calls in flight end as disconnected.
     pub fn close(&self) {
         self.calls.close();
+    }
+
+    /// The peer is known to be dead: what it had completely sent is taken in, then the session ends.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn peer_died(&self) {
+        self.calls.peer_died();
     }
 }
 

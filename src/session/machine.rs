@@ -311,8 +311,11 @@ impl Session {
     /// Ready when the handshake is done, or never will be.
     pub(crate) fn poll_open(&mut self, waker: &Waker) -> Poll<Result<Arc<Negotiated>, CloseReason>> {
         match &self.phase {
-            Phase::Open { agreed, .. } => Poll::Ready(Ok(Arc::clone(agreed))),
-            Phase::Over { reason, .. } => Poll::Ready(Err(reason.clone())),
+            // A session that is over by now has been open all the same: that it has ended is told by the end.
+            Phase::Open { agreed, .. } | Phase::Over { agreed: Some(agreed), .. } => {
+                Poll::Ready(Ok(Arc::clone(agreed)))
+            }
+            Phase::Over { agreed: None, reason } => Poll::Ready(Err(reason.clone())),
             Phase::Opening { .. } => {
                 self.wait(waker);
                 Poll::Pending

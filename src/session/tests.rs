@@ -65,6 +65,22 @@ fn broken_with(limits: Limits, frames: impl IntoIterator<Item = Frame>) -> Rule 
 }
 
 #[test]
+fn a_session_that_ended_was_open_if_its_handshake_was_done() {
+    let mut peers = open();
+    let [one, _] = &mut peers;
+    one.session.goodbye(&mut one.out, None);
+    deliver(&mut peers, Instant::now());
+    for peer in &mut peers {
+        assert!(peer.session.is_over());
+        assert!(matches!(peer.session.poll_open(Waker::noop()), Poll::Ready(Ok(_))));
+    }
+    let [mut one, _] = pair(1 << 20, 1024, Limits::default());
+    one.session.link_lost(CloseReason::PeerDied);
+    let open = one.session.poll_open(Waker::noop()).map_ok(drop);
+    assert_eq!(open, Poll::Ready(Err(CloseReason::PeerDied)));
+}
+
+#[test]
 fn each_broken_rule_ends_the_session_and_is_named() {
     let call = |id| frame(Kind::Call, id, b"x");
     let flagged = |kind, id, flags, payload: &[u8]| {

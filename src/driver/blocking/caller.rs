@@ -58,6 +58,26 @@ pub(crate) fn wait_open(engine: &Engine) -> Result<Arc<Negotiated>, CloseReason>
     })
 }
 
+/// Waits until the session has ended.
+pub(in crate::driver) fn wait_closed(engine: &Engine) -> CloseReason {
+    if engine.resident == Resident::None {
+        return wait(engine, None, |session, _, waker| {
+            match session.poll_closed(waker.unwrap_or(Waker::noop())) {
+                Poll::Ready(reason) => Some(reason),
+                Poll::Pending => None,
+            }
+        });
+    }
+    // The resident drains. A second thread on the bell would take requests in only to hand them over.
+    let waker = Waker::from(Arc::new(ThreadWaker(std::thread::current())));
+    loop {
+        match engine.with(|session, _| session.poll_closed(&waker)) {
+            Poll::Ready(reason) => return reason,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
 /// Waits until `ready` gives something. It is called under the producer lock: first without a waker, and with
 /// one to register before this thread sleeps.
 fn wait<T>(

@@ -22,6 +22,12 @@ use crate::sys::watch::{self, Watched};
 /// Looks into an empty link within one poll, before other tasks get a turn.
 const LOOKS_IN_POLL: u32 = 128;
 
+/// Rounds of serving and looking within one poll: a peer that has its next request there as soon as it is answered must
+/// not keep other tasks from their turn.
+const ROUNDS_IN_POLL: u32 = 32;
+/// Frames taken in within one round that bring no request.
+const FRAMES_IN_ROUND: u32 = 256;
+
 /// Starts a session on a link as a task of the current runtime.
 ///
 /// # Errors
@@ -86,7 +92,7 @@ impl Task {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let engine = Arc::clone(&self.engine);
         engine.local.register(cx.waker());
-        loop {
+        for _ in 0..ROUNDS_IN_POLL {
             if serve(&engine, &mut self.slots, &mut self.tasks) == Served::Some {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -94,13 +100,14 @@ impl Task {
             // A caller that holds the role wakes this task when it leaves.
             let Some(mut intake) = engine.take_role() else { return Poll::Pending };
             engine.leave_bell(RESIDENT);
-            let mut looks = 0;
+            let (mut looks, mut frames) = (0, 0);
             let found = loop {
                 match engine.take_frame(&mut intake, |session| session.has_requests()) {
                     Some(true) => break true,
+                    Some(false) if frames == FRAMES_IN_ROUND => break true,
                     Some(false) => {
                         self.rounds = 0;
-                        looks = 0;
+                        (looks, frames) = (0, frames + 1);
                     }
                     None if looks >= LOOKS_IN_POLL || !intake.spin.pays() => break false,
                     None => {
@@ -142,6 +149,11 @@ impl Task {
             engine.leave_bell(RESIDENT);
             engine.leave(intake, false);
         }
+        // Time, and the peer's death, are not to wait for the end of a flood either.
+        let _looks_again_anyway = self.poll_events(cx);
+        // The role is free and nobody sleeps on the bell: this task is scheduled to look (E1).
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Arms everything that can wake this task; whether something calls for another round at once.
@@ -149,6 +161,13 @@ impl Task {
         let mut again = false;
         while let Some(Poll::Ready(Ok(mut bell))) = self.bell.as_ref().map(|bell| bell.poll_read_ready(cx)) {
             self.engine.signal.clear();
+            if bell.ready().is_read_closed() {
+                // Nobody is left who could ring: the peer is gone. This readiness stays, and looking for its end
+                // would keep the task from ever looking at the lifeline.
+                self.engine.hung_up();
+                again = true;
+                break;
+            }
             bell.clear_ready();
         }
         if let Some(bell) = &self.bell {
@@ -188,5 +207,13 @@ impl Task {
         self.timer_at = None;
         self.engine.with(|session, out| session.handle_timeout(Instant::now(), out));
         Poll::Ready(())
+    }
+}
+
+/// A runtime that ends before the session ends it: nobody looks after it any more.
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.engine.with(|session, out| session.close(CloseReason::Shutdown, out));
+        self.engine.wake_all();
     }
 }
