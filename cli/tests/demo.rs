@@ -133,7 +133,7 @@ fn what_was_asked_for_and_cannot_be_had_is_an_error() {
     let output = run(command);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(object(&output)["ok"], false);
-    assert!(text(&output.stderr).contains("calls go over unix ("), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("calls go over unix (the peer cannot"), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use transom::{
-    CallError, Cause, Cell, CloseReason, Deaths, Host, RestartPolicy, Service, Session, Transport,
+    CallError, Cause, Cell, CloseReason, DeathReport, Deaths, Host, RestartPolicy, Service, Session,
+    Transport,
 };
 
 use super::progress::{Progress, grouped};
@@ -31,7 +32,7 @@ pub(super) struct Cells {
 pub(super) struct CellRun {
     pub(super) name: &'static str,
     pub(super) cell: Cell,
-    pub(super) deaths: Deaths,
+    deaths: Deaths,
     pub(super) tally: Tally,
     /// Calls that the cell made to its host.
     pub(super) asked: Asked,
@@ -84,7 +85,11 @@ impl Cells {
     pub(super) async fn shutdown(&mut self, progress: &Progress) -> Result<(), DemoError> {
         self.host.shutdown().await;
         for run in [&mut self.calculator, &mut self.indexer, &mut self.fragile] {
-            run.left_politely().await?;
+            let polite = |report: &DeathReport| {
+                report.cause == Cause::Exit(0)
+                    && matches!(report.session, Some(CloseReason::Local | CloseReason::Goodbye))
+            };
+            run.dies("after a goodbye, with exit code 0", polite).await?;
         }
         let asked = self.runs().map(|run| run.asked.calls()).iter().sum();
         progress.say(
@@ -206,20 +211,16 @@ impl CellRun {
         Ok(())
     }
 
-    /// The cell has ended: by a goodbye, with exit code 0, and never otherwise but where that was seen.
-    async fn left_politely(&mut self) -> Result<(), DemoError> {
-        let report = self.deaths.next().await;
-        match report {
-            Some(report)
-                if report.cause == Cause::Exit(0)
-                    && matches!(report.session, Some(CloseReason::Local | CloseReason::Goodbye)) =>
-            {
-                Ok(())
-            }
-            report => {
-                let report = report.map(Box::new);
-                Err(DemoError::Death { cell: self.name, expected: "by itself, with exit code 0", report })
-            }
+    /// Waits for its next death, which must be as expected.
+    pub(super) async fn dies(
+        &mut self,
+        expected: &'static str,
+        is_expected: impl FnOnce(&DeathReport) -> bool,
+    ) -> Result<DeathReport, DemoError> {
+        match self.deaths.next().await {
+            Some(report) if is_expected(&report) => Ok(report),
+            Some(report) => Err(DemoError::Died { cell: self.name, expected, report: Box::new(report) }),
+            None => Err(DemoError::Lives { cell: self.name, expected }),
         }
     }
 }

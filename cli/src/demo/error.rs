@@ -39,7 +39,7 @@ pub(crate) enum DemoError {
         source: SpawnError,
     },
     /// A cell is not spoken to over what was asked for.
-    #[error("{cell}: calls go over {found}")]
+    #[error("{cell}: calls go over {found}, which was not asked for")]
     Transport {
         /// Which.
         cell: &'static str,
@@ -69,14 +69,22 @@ pub(crate) enum DemoError {
         expected: String,
     },
     /// A cell ended otherwise than it should, or when it should not.
-    #[error("{cell} should have ended {expected}, and: {}", .report.as_ref().map_or_else(|| String::from("it did not end"), ToString::to_string))]
-    Death {
+    #[error("{cell} should have ended {expected}: {report}")]
+    Died {
         /// Which.
         cell: &'static str,
         /// How it should have ended.
         expected: &'static str,
-        /// How it did; `None` if it did not.
-        report: Option<Box<DeathReport>>,
+        /// How it did.
+        report: Box<DeathReport>,
+    },
+    /// A cell did not end.
+    #[error("{cell} should have ended {expected} and did not end")]
+    Lives {
+        /// Which.
+        cell: &'static str,
+        /// How it should have ended.
+        expected: &'static str,
     },
     /// Something was not given back.
     #[error("left behind: {what}")]

@@ -9,7 +9,7 @@ use facet::Facet;
 use rustix::process::Signal;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use transom::{CallError, Cause, CloseReason, Context, Session};
+use transom::{CallError, Cause, CloseReason, Context, DeathReport, Session};
 
 use super::DemoError;
 use super::cells::{Asked, CellRun};
@@ -170,7 +170,10 @@ pub(super) async fn act(run: &mut CellRun, gate: &Gate, progress: &Progress) -> 
     let withheld = gate.withheld(CALLS as usize - 1 - answerable).await;
     progress.say(
         run.name,
-        format_args!("{CALLS} calls at once: {answered} answered, {} being worked on, and the last one asks it to crash", withheld.len()),
+        format_args!(
+            "{CALLS} calls at once: {answered} answered, {} being worked on, the last one asks it to crash",
+            withheld.len()
+        ),
     );
 
     let crashed = Instant::now();
@@ -183,15 +186,12 @@ pub(super) async fn act(run: &mut CellRun, gate: &Gate, progress: &Progress) -> 
     let within = duration(crashed.elapsed());
     let expected = withheld.iter().map(|&place| Asking::Square { place }).chain([Asking::Crash]).collect();
     run.check("the crash", &lost, &expected)?;
-    let report = run.deaths.next().await;
-    let Some(report) = report.as_ref().filter(|report| {
+    let killed = |report: &DeathReport| {
         report.cause == Cause::Signal(Signal::KILL.as_raw())
             && report.incarnation == 1
             && report.session == Some(CloseReason::PeerDied)
-    }) else {
-        let report = report.map(Box::new);
-        return Err(DemoError::Death { cell: run.name, expected: "by SIGKILL", report });
     };
+    let report = run.dies("by SIGKILL", killed).await?;
     run.check("its last words", &report.stderr_tail[..], &[LAST_WORDS.to_owned()])?;
     progress.say(
         run.name,

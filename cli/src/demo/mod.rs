@@ -22,7 +22,7 @@ mod tally;
 mod words;
 
 use std::cell::Cell;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -185,5 +185,6 @@ fn runtime() -> std::io::Result<Runtime> {
 /// Shows what is logged: all of it, or what should not happen.
 fn log(verbose: bool) {
     let level = if verbose { tracing::Level::INFO } else { tracing::Level::ERROR };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_max_level(level).with_ansi(colours).with_writer(std::io::stderr).init();
 }
