@@ -15,6 +15,8 @@ mod host;
 mod link;
 #[allow(dead_code, unused_imports)]
 mod memory;
+#[cfg(all(doctest, feature = "macros", feature = "tokio"))]
+mod readme;
 #[allow(dead_code, unused_imports)]
 mod service;
 #[allow(dead_code, unused_imports)]
