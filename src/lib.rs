@@ -11,6 +11,8 @@ mod driver;
 mod endpoint;
 #[cfg(feature = "tokio")]
 mod host;
+#[cfg(feature = "limits")]
+mod limits;
 #[allow(dead_code, unused_imports)]
 mod link;
 #[allow(dead_code, unused_imports)]
@@ -46,6 +48,13 @@ pub use session::{
 pub use service::private as __private;
 #[cfg(feature = "macros")]
 pub use transom_macros::service;
+
+/// The machine's limits, for `transom bench`. Not for users.
+#[cfg(feature = "limits")]
+#[doc(hidden)]
+pub mod __limits {
+    pub use crate::limits::{Bells, Direction, Line, Ring};
+}
 
 // Generated code names this crate from outside; so it does in this crate's own tests.
 #[cfg(test)]

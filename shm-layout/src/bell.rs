@@ -36,9 +36,9 @@
 //! epoch at any time; that costs A at most one system call for each publication, and only B's wake-ups.
 //!
 //! # Edges
-//! | edge       | released by       | acquired by          | makes visible                        |
-//! |------------|-------------------|----------------------|--------------------------------------|
-//! | bell.sleep | `Sleeper::announce` | `Ringer::ring`     | `space`, which is wanted in this sleep |
+//! | edge       | released by         | acquired by    | makes visible                                          |
+//! |------------|---------------------|----------------|--------------------------------------------------------|
+//! | bell.sleep | `Sleeper::announce` | `Ringer::ring` | `space`, as wanted in this sleep; that the note is taken |
 
 use crate::sync::Ordering::{Relaxed, Release, SeqCst};
 use crate::sync::{AtomicU64, fence};
@@ -125,7 +125,8 @@ impl Sleeper {
         // Before the epoch shows: no ring that answers it can be in here.
         let note = Note(peer_rings.glance());
         own.space.store(space, Relaxed);
-        // sync: bell.sleep (announce) -> Ringer::ring
+        // sync: bell.sleep (announce) -> Ringer::ring. With less than Release the load of the note could be passed by
+        // this store, and the note contain the bump that answers it.
         own.sleep.store(SleepState::asleep(self.epoch, mode).0, Release);
         // Pairs with the fence in `Ringer::ring`: one of the two sees what the other stored before its fence.
         fence(SeqCst);

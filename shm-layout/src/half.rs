@@ -8,6 +8,7 @@
 //!  4096 + 256        BellLine      sleep, space, cpu         its owner
 //!  4096 + 384        RingsLine     rings of the peer's bell  its owner
 //!  4096 + 512        status board: `board_slots` of 32 bytes its owner
+//!    + 0, 8, 16, 24    state, request, method, since
 //!  8192              credit cells: `credit_cells` of 8 bytes its owner
 //!  next page         the outgoing ring's bytes               its owner
 //! ```
@@ -16,7 +17,9 @@
 
 use core::fmt;
 
+use crate::board;
 use crate::ring::Capacity;
+use crate::sync::AtomicU64;
 use crate::word::{BellLine, ConsumerLine, ProducerLine, RingsLine};
 
 /// The first eight bytes of a half.
@@ -30,9 +33,9 @@ pub const PAGE: usize = 4096;
 /// Bytes of the header that mean something; the rest of its page is zero.
 pub const HEADER_LEN: usize = 56;
 /// Bytes of a slot of the status board.
-pub const BOARD_SLOT: usize = 32;
+pub const BOARD_SLOT: usize = size_of::<board::Slot>();
 /// Bytes of a credit cell.
-pub const CREDIT_CELL: usize = 8;
+pub const CREDIT_CELL: usize = size_of::<AtomicU64>();
 /// Where the words are.
 pub const TAIL: usize = PAGE;
 /// The consumer's line.
@@ -55,6 +58,8 @@ const _: () = {
     assert!(size_of::<ConsumerLine>() == 128 && align_of::<ConsumerLine>() == 128);
     assert!(size_of::<BellLine>() == 128 && align_of::<BellLine>() == 128);
     assert!(size_of::<RingsLine>() == 128 && align_of::<RingsLine>() == 128);
+    assert!(BOARD_SLOT == 32 && BOARD.is_multiple_of(align_of::<board::Slot>()));
+    assert!(CREDIT_CELL == 8 && CREDIT.is_multiple_of(align_of::<AtomicU64>()));
 };
 
 /// What a half is to hold.
@@ -183,6 +188,16 @@ impl HalfPlan {
     /// The ring's capacity.
     pub fn capacity(&self) -> Capacity {
         self.capacity
+    }
+
+    /// Where this slot of the status board is, if there is one of that number.
+    pub fn board_slot(&self, index: u32) -> Option<usize> {
+        (index < self.config.board_slots).then_some(BOARD + index as usize * BOARD_SLOT)
+    }
+
+    /// Where this credit cell is, if there is one of that number.
+    pub fn credit_cell(&self, index: u32) -> Option<usize> {
+        (index < self.config.credit_cells).then_some(CREDIT + index as usize * CREDIT_CELL)
     }
 
     /// Where the ring's bytes begin.

@@ -7,6 +7,8 @@
 extern crate std;
 
 pub mod bell;
+pub mod board;
+pub mod credit;
 pub mod half;
 pub mod ring;
 pub mod role;

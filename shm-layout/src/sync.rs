@@ -1,5 +1,4 @@
 //! The one place that names atomics and cells, so that models can put others in their stead.
-#![allow(clippy::disallowed_types)]
 
 pub use core::cell::UnsafeCell;
 pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};

@@ -21,7 +21,7 @@ impl<'a> PeerWord<'a> {
     #[inline]
     pub fn load(self) -> u64 {
         let value = self.0.load(Relaxed);
-        // sync: pairs with the peer's Release store of this word (ring.tail, ring.head, bell.space)
+        // sync: pairs with the peer's Release store (ring.tail, ring.head, bell.sleep, credit.cell, board.state)
         fence(Acquire);
         value
     }
@@ -77,7 +77,7 @@ pub struct ConsumerLine {
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct BellLine {
-    /// A [`Sleep`](crate::bell::SleepState) in its bits.
+    /// A [`SleepState`](crate::bell::SleepState) in its bits.
     pub sleep: AtomicU64,
     /// The position of the peer's `head` from which on this side wants to be rung for space; 0 for never.
     pub space: AtomicU64,

@@ -2,7 +2,7 @@
 
 use super::bytes::Place;
 use super::{Body, EncodeError, Sink};
-use crate::link::Buffer;
+use crate::memory::Buffer;
 
 /// Something that can be encoded: the arguments of a call, or its result.
 pub trait Encode {

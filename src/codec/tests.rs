@@ -1,3 +1,5 @@
+//! What is encoded, what is refused, and that both codecs agree with the reference.
+
 use facet::Facet;
 
 use super::bytes::varint_length;

@@ -66,7 +66,7 @@ struct Counted(Arc<AtomicU32>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -199,7 +199,7 @@ async fn a_dropped_call_is_cancelled_and_its_handler_dropped() {
     let call = calc.never();
     assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err(), "it never answers");
     let until = Instant::now() + Duration::from_secs(5);
-    while dropped.load(Ordering::SeqCst) == 0 {
+    while dropped.load(Ordering::Relaxed) == 0 {
         assert!(Instant::now() < until, "the handler was not dropped");
         assert_eq!(calc.add(1, 1).await, Ok(2), "the session is unharmed");
         tokio::task::yield_now().await;
@@ -214,7 +214,7 @@ async fn a_deadline_ends_a_call() {
     assert_eq!(answer, Err(CallError::DeadlineExceeded));
     assert_eq!(calc.add(1, 1).deadline(Duration::from_secs(60)).await, Ok(2));
     assert_eq!(calc.add(1, 1).deadline(Duration::MAX).await, Ok(2), "as good as none");
-    assert_eq!(dropped.load(Ordering::SeqCst), 1, "the handler ends with its call");
+    assert_eq!(dropped.load(Ordering::Relaxed), 1, "the handler ends with its call");
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Futexes shared between processes: no private flag anywhere.
 //!
-//! # Safety
-//! Hands the address of a word to the kernel inside a structure; the word is borrowed for the call.
+//! The address of a word goes to the kernel inside a structure; the word is borrowed for the call.
 
 use std::io;
 use std::sync::atomic::AtomicU32;
@@ -16,6 +15,15 @@ use rustix::time::{ClockId, Timespec};
 pub(crate) fn wake_all(word: &AtomicU32) {
     // The kernel refuses only addresses that are not mapped, and a borrowed word is.
     let _woken = futex::wake(word, Flags::empty(), i32::MAX as u32);
+}
+
+/// Sleeps while `word` holds `expected`, until woken or `timeout`. May return early for no reason.
+#[cfg(feature = "limits")]
+pub(crate) fn wait_one(word: &AtomicU32, expected: u32, timeout: Duration) {
+    // Longer than the kernel counts is as good as for ever.
+    let timeout = Timespec::try_from(timeout).ok();
+    // Woken, changed, timed out, interrupted: the caller looks again either way.
+    let _ended = futex::wait(word, Flags::empty(), expected, timeout.as_ref());
 }
 
 /// How a wait on two words ended, or why it could not begin.

@@ -10,6 +10,10 @@ use rustix::io::Errno;
 pub(crate) const SEALS: SealFlags =
     SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::FUTURE_WRITE).union(SealFlags::SEAL);
 
+/// The seals of memory whose size is fixed and that both sides may write.
+#[cfg(feature = "limits")]
+pub(crate) const SIZE_SEALS: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
+
 /// The magic number of tmpfs, where memfds live.
 const TMPFS: i64 = 0x0102_1994;
 
@@ -28,6 +32,12 @@ pub(crate) fn create(name: &str, size: u64) -> io::Result<OwnedFd> {
 /// Adds [`SEALS`].
 pub(crate) fn seal(memory: impl AsFd) -> io::Result<()> {
     Ok(rustix::fs::fcntl_add_seals(memory, SEALS)?)
+}
+
+/// Adds [`SIZE_SEALS`].
+#[cfg(feature = "limits")]
+pub(crate) fn seal_size(memory: impl AsFd) -> io::Result<()> {
+    Ok(rustix::fs::fcntl_add_seals(memory, SIZE_SEALS)?)
 }
 
 /// The seals it has; an error if it is nothing that can be sealed.

@@ -2,7 +2,7 @@
 //!
 //! # Safety
 //! Registers descriptors by number; they stay open and the same for as long as they are registered.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, clippy::disallowed_types)]
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};

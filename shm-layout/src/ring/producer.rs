@@ -103,7 +103,8 @@ impl Producer {
         true
     }
 
-    /// The consumer's position at which half of the ring is free: where a waiting producer wants to be rung.
+    /// The consumer's position at which half of the ring is free: where a waiting producer wants to be rung. A frame
+    /// that takes up at most a quarter fits then, whatever the gap before it; a longer one may have to wait again.
     pub fn space_goal(&self) -> u64 {
         self.written.saturating_sub(self.capacity.bytes() / 2).next_multiple_of(ALIGN)
     }

@@ -46,6 +46,11 @@ impl ConsumerSide for Shared {
     }
 }
 
+/// How often a test repeats itself: Miri is some hundred times slower.
+fn scaled(times: u64) -> u64 {
+    if cfg!(miri) { times / 100 + 1 } else { times }
+}
+
 /// A small generator of numbers that are the same in every run.
 struct Random(u64);
 
@@ -75,7 +80,7 @@ fn receive(consumer: &mut Consumer, shared: &Shared) -> Option<Vec<u8>> {
 
 #[test]
 fn frames_arrive_whole_and_in_order() {
-    for seed in 1..200 {
+    for seed in 1..scaled(200) {
         let mut random = Random(seed * 0x9E37_79B9);
         let capacity = Capacity::new(4096 << random.below(3)).unwrap();
         let (mut shared, mut oracle) = (Shared::new(capacity), VecDeque::new());
@@ -117,7 +122,7 @@ fn frames_arrive_whole_and_in_order() {
 #[test]
 fn the_largest_frame_fits_whatever_the_offset() {
     let capacity = Capacity::new(4096).unwrap();
-    for small in 0..140 {
+    for small in (0..140).step_by(if cfg!(miri) { 23 } else { 1 }) {
         let mut shared = Shared::new(capacity);
         let (mut producer, mut consumer) = (Producer::new(capacity), Consumer::new(capacity));
         for _ in 0..small {
@@ -135,10 +140,34 @@ fn the_largest_frame_fits_whatever_the_offset() {
 }
 
 #[test]
+fn a_quarter_fits_once_the_goal_is_reached() {
+    let capacity = Capacity::new(4096).unwrap();
+    let quarter = 1024 - HEADER;
+    let (mut random, mut waits) = (Random(0x1234_5678_9ABC_DEF1), 0);
+    let mut shared = Shared::new(capacity);
+    let (mut producer, mut consumer) = (Producer::new(capacity), Consumer::new(capacity));
+    for _ in 0..scaled(20_000) {
+        let length = usize::try_from(random.below(quarter as u64 + 1)).unwrap();
+        if send(&mut producer, &mut shared, &vec![1; length]) == Err(ReserveError::Full) {
+            waits += 1;
+            producer.publish(&shared);
+            assert_eq!(producer.has_space(&shared), Ok(false));
+            while consumer.released() < producer.space_goal() {
+                receive(&mut consumer, &shared).unwrap();
+                consumer.release(&shared);
+            }
+            assert_eq!(producer.has_space(&shared), Ok(true));
+            send(&mut producer, &mut shared, &vec![1; quarter]).unwrap();
+        }
+    }
+    assert!(waits > scaled(1_000), "{waits} waits");
+}
+
+#[test]
 fn a_consumer_survives_a_producer_that_writes_anything() {
     let capacity = Capacity::new(4096).unwrap();
     let (mut frames, mut refusals) = (0, 0);
-    for seed in 1..3_000 {
+    for seed in 1..scaled(3_000) {
         let mut random = Random(seed * 0x2545_F491);
         let mut shared = Shared::new(capacity);
         // An empty frame at every offset, until it is overwritten.
@@ -170,7 +199,7 @@ fn a_consumer_survives_a_producer_that_writes_anything() {
             }
         }
     }
-    assert!(frames > 1_000 && refusals > 1_000, "{frames} frames, {refusals} refusals");
+    assert!(frames > scaled(1_000) && refusals > scaled(1_000), "{frames} frames, {refusals} refusals");
 }
 
 #[test]

@@ -12,14 +12,16 @@
 mod exchange;
 mod prologue;
 mod ready;
+mod stance;
 
 pub(crate) use exchange::{Terms, accept, initiate};
 pub use prologue::Refused;
 pub(crate) use ready::{Ready, Thread, run};
+use stance::Stance;
 
 use std::io;
 
-use super::{FallbackReason, Link, PeerReason, Transport};
+use super::{Link, Transport};
 
 /// The versions of the hand-over that a side speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,67 +115,4 @@ pub enum Malformed {
     /// The acceptor offered memory that nobody asked for.
     #[error("memory came that nobody asked for")]
     Unasked,
-}
-
-/// Whether a side goes through shared memory, and why not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stance {
-    /// It does.
-    Memory,
-    /// It was not asked to.
-    Socket,
-    /// It is switched off here.
-    SwitchedOff,
-    /// The system refused.
-    Refused,
-    /// The other side's memory cannot be attached.
-    Attach,
-    /// For a reason that this version does not know.
-    Unknown,
-}
-
-impl Stance {
-    fn code(self) -> u8 {
-        match self {
-            Self::Memory => 0,
-            Self::Socket => 1,
-            Self::SwitchedOff => 2,
-            Self::Refused => 3,
-            Self::Attach => 4,
-            Self::Unknown => u8::MAX,
-        }
-    }
-
-    fn from_code(code: u8) -> Self {
-        match code {
-            0 => Self::Memory,
-            1 => Self::Socket,
-            2 => Self::SwitchedOff,
-            3 => Self::Refused,
-            4 => Self::Attach,
-            _ => Self::Unknown,
-        }
-    }
-
-    /// The stance of a side without memory.
-    fn without(reason: Option<&FallbackReason>) -> Self {
-        match reason {
-            None => Self::Socket,
-            Some(FallbackReason::SwitchedOff) => Self::SwitchedOff,
-            Some(FallbackReason::Refused(_)) => Self::Refused,
-            Some(FallbackReason::Attach(_)) => Self::Attach,
-            Some(FallbackReason::Peer(_)) => Self::Unknown,
-        }
-    }
-
-    /// Why the peer goes without memory, if its stance is that.
-    fn reason(self) -> FallbackReason {
-        FallbackReason::Peer(match self {
-            Self::Socket => PeerReason::SocketOnly,
-            Self::SwitchedOff => PeerReason::SwitchedOff,
-            Self::Refused => PeerReason::Refused,
-            Self::Attach => PeerReason::Attach,
-            Self::Memory | Self::Unknown => PeerReason::Unknown,
-        })
-    }
 }

@@ -1,0 +1,125 @@
+//! The calls that are measured: the service, where it runs, and who calls it.
+
+mod blocking;
+mod service;
+mod tasks;
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use transom::{Server, Session};
+
+use super::driver::Driver;
+use super::error::BenchError;
+use super::options::{Case, Job, Scenario, Transport, name};
+use super::peer::{Peer, Starter};
+use super::pin::{self, Placement};
+use super::rounds::Subject;
+use service::{BenchServer, Mine};
+
+/// One call of a scenario.
+#[derive(Debug)]
+enum Operation {
+    /// Bytes there and back.
+    Echo(Vec<u8>),
+    /// Two numbers there, one back.
+    Add,
+}
+
+impl Operation {
+    fn of(scenario: Scenario) -> Self {
+        match scenario {
+            Scenario::UnaryHotRaw | Scenario::Echo1k | Scenario::Echo64k => {
+                Self::Echo(vec![0x5A; scenario.payload()])
+            }
+            Scenario::UnaryHot | Scenario::UnaryCold | Scenario::UnaryConc64 | Scenario::IdleCpu => Self::Add,
+        }
+    }
+}
+
+/// Starts the service of a case and connects to it; `gap` is the pause before each call, where there is one.
+pub(super) fn open<'a>(
+    case: Case,
+    placement: Placement,
+    gap: Option<Duration>,
+    driver: &'a Driver,
+) -> Result<Box<dyn Subject + 'a>, BenchError> {
+    let directory = Directory::create()?;
+    let address = match case.transport {
+        Transport::Mem => format!("mem:bench-{}", std::process::id()),
+        Transport::Shm | Transport::Unix => {
+            format!("{}:{}", name(case.transport), directory.0.join("socket").display())
+        }
+    };
+    let server = match (case.transport, driver) {
+        (Transport::Mem, Driver::Tokio(runtime)) => {
+            tasks::serve_here(&address, runtime)?;
+            None
+        }
+        (Transport::Mem, Driver::Threads) => {
+            blocking::serve_here(&address, placement.server)?;
+            None
+        }
+        _ => Some(Peer::start(Job::Service, case, placement.server, Some(&address))?),
+    };
+    Ok(match driver {
+        Driver::Tokio(runtime) => Box::new(tasks::Calls::connect(&address, case, server, gap, runtime)?),
+        Driver::Threads => Box::new(blocking::Calls::connect(&address, case, server, gap)?),
+    })
+}
+
+/// The other process's part: serves at `address` for ever.
+pub(super) fn serve(address: &str, driver: &Driver, starter: Starter) -> Result<(), BenchError> {
+    let server = Server::new(address, BenchServer::new(Mine));
+    match driver {
+        Driver::Tokio(runtime) => runtime.block_on(async {
+            let listener = server.bind()?;
+            let _starter = starter.ready()?;
+            match listener.run().await? {}
+        }),
+        Driver::Threads => {
+            let listener = server.bind_blocking()?;
+            let _starter = starter.ready()?;
+            match listener.run()? {}
+        }
+    }
+}
+
+/// Makes sure that calls are carried by what was asked for: figures of a fallback would be taken for those of
+/// shared memory.
+fn check(case: Case, session: &Session) -> Result<(), BenchError> {
+    let found = session.transport();
+    match (case.transport, &found) {
+        (Transport::Shm, transom::Transport::Shm)
+        | (Transport::Unix, transom::Transport::Unix { .. })
+        | (Transport::Mem, transom::Transport::Mem) => Ok(()),
+        _ => Err(BenchError::Transport { found }),
+    }
+}
+
+/// The CPU time that this process has used.
+fn own_cpu() -> Duration {
+    // Never negative: it began at zero.
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
+}
+
+/// A directory for one socket, there until both sides have met.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn create() -> Result<Self, BenchError> {
+        let path = std::env::temp_dir().join(format!("transom-bench-{}", std::process::id()));
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What the system cleans up in the end is no reason to fail.
+        let _removed = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,102 @@
+//! What the machine does at best: what calls are made of, bare, between two processes placed like those that call.
+
+mod bells;
+mod ring;
+mod socket;
+mod turns;
+
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use super::error::BenchError;
+use super::options::{Case, Job, Pin, Scenario, Transport};
+use super::peer::Peer;
+use super::pin::Placement;
+use super::rounds::Limit;
+use super::driver::Driver;
+
+/// How many are in flight where several are.
+pub(super) const IN_FLIGHT: usize = 64;
+
+/// What calls of one kind come to at best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A cache line to and fro, with a payload.
+    Line { payload: usize, waiting: Waiting },
+    /// A wake-up to and fro, by what the driver sleeps on.
+    Wake,
+    /// Frames through a ring, several in flight.
+    Ring { payload: usize, waiting: Waiting },
+    /// Bytes through a socket to and fro, for several calls at once.
+    Socket { bytes: usize, calls: usize },
+}
+
+/// How a side waits for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    /// Looking on.
+    Spinning,
+    /// On a futex.
+    Asleep,
+}
+
+impl Kind {
+    /// The limit of a case, where there is one.
+    fn of(case: Case) -> Option<Self> {
+        let (scenario, payload) = (case.scenario, case.scenario.payload());
+        // Whoever spins on its peer's CPU keeps the peer from running.
+        let waiting = if case.pin == Pin::Same { Waiting::Asleep } else { Waiting::Spinning };
+        match (case.transport, scenario) {
+            (_, Scenario::IdleCpu) | (Transport::Mem, _) => None,
+            (Transport::Unix, Scenario::UnaryConc64) => {
+                Some(Self::Socket { bytes: payload * IN_FLIGHT, calls: IN_FLIGHT })
+            }
+            (Transport::Unix, _) => Some(Self::Socket { bytes: payload, calls: 1 }),
+            (Transport::Shm, Scenario::UnaryCold) => Some(Self::Wake),
+            (Transport::Shm, Scenario::UnaryConc64) => Some(Self::Ring { payload, waiting }),
+            (Transport::Shm, Scenario::UnaryHotRaw | Scenario::UnaryHot) => {
+                Some(Self::Line { payload: 0, waiting })
+            }
+            (Transport::Shm, Scenario::Echo1k | Scenario::Echo64k) => Some(Self::Line { payload, waiting }),
+        }
+    }
+}
+
+/// Starts the other process of a case's limit; `gap` is the pause before each operation, where there is one.
+pub(super) fn open<'a>(
+    case: Case,
+    placement: Placement,
+    gap: Option<Duration>,
+    driver: &'a Driver,
+) -> Result<Option<Box<dyn Limit + 'a>>, BenchError> {
+    let Some(kind) = Kind::of(case) else { return Ok(None) };
+    let peer = Peer::start(Job::Limit, case, placement.server, None)?;
+    Ok(Some(match (kind, driver) {
+        (Kind::Line { payload, waiting }, _) => Box::new(turns::PingPong::new(peer, payload, waiting, gap)?),
+        (Kind::Ring { payload, waiting }, _) => Box::new(ring::Frames::new(peer, payload, waiting)?),
+        (Kind::Wake, Driver::Tokio(runtime)) => Box::new(bells::Ringing::new(peer, gap, runtime)?),
+        (Kind::Wake, Driver::Threads) => Box::new(turns::PingPong::new(peer, 0, Waiting::Asleep, gap)?),
+        (Kind::Socket { bytes, calls }, Driver::Tokio(runtime)) => {
+            Box::new(socket::AsyncSocket::new(peer, bytes, calls, gap, runtime)?)
+        }
+        (Kind::Socket { bytes, calls }, Driver::Threads) => {
+            Box::new(socket::BlockingSocket::new(peer, bytes, calls, gap)?)
+        }
+    }))
+}
+
+/// The other process's part of a case's limit, until the one who started it leaves.
+pub(super) fn answer(case: Case, starter: UnixStream) -> Result<(), BenchError> {
+    let driver = Driver::new(case.api)?;
+    match (Kind::of(case), &driver) {
+        (None, _) => Ok(()),
+        (Some(Kind::Line { payload, waiting }), _) => turns::answer(&starter, payload, waiting),
+        (Some(Kind::Ring { waiting, .. }), _) => ring::answer(&starter, waiting),
+        (Some(Kind::Wake), Driver::Tokio(runtime)) => bells::answer(&starter, runtime),
+        (Some(Kind::Wake), Driver::Threads) => turns::answer(&starter, 0, Waiting::Asleep),
+        (Some(Kind::Socket { bytes, .. }), Driver::Tokio(runtime)) => {
+            socket::answer_async(starter, bytes, runtime)
+        }
+        (Some(Kind::Socket { bytes, .. }), Driver::Threads) => socket::answer(starter, bytes),
+    }
+}

@@ -1,0 +1,140 @@
+//! The parts of a link: what sends, what receives, and what both sleep and wake by.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use super::{Corrupt, Frame, Header, LinkError};
+
+/// A carrier of frames, open and ready.
+pub(crate) struct Link {
+    /// Used under the producer lock.
+    pub(crate) transmit: Box<dyn Transmit>,
+    /// Used under the drain role.
+    pub(crate) receive: Box<dyn Receive>,
+    /// Shared by publishers and sleepers.
+    pub(crate) signal: Arc<dyn Signal>,
+}
+
+/// The sending half of a link. Whoever uses it holds the producer lock.
+pub(crate) trait Transmit: Send {
+    /// The most payload bytes that one frame may carry; what is larger goes in fragments.
+    fn max_payload(&self) -> usize;
+
+    /// Room for one frame of `length` payload bytes. Nothing of it is visible to the peer, and it is
+    /// void at the next call of `reserve`. `length` is at most `max_payload`.
+    ///
+    /// # Errors
+    /// [`Full`] when there is no room now; nothing has changed.
+    fn reserve(&mut self, length: usize) -> Result<&mut [u8], Full>;
+
+    /// Completes the reserved frame. `header.length` is what was reserved.
+    fn commit(&mut self, header: &Header);
+
+    /// Makes all committed frames visible to the peer; says whether there were any. Does not wake the
+    /// peer: [`Signal::ring`] does.
+    fn publish(&mut self) -> bool;
+
+    /// What the peer wrote that its layout forbids, found while looking for room.
+    fn fault(&self) -> Option<Corrupt> {
+        None
+    }
+
+    /// Whether publishing has left all of the link's room free (stream links, whose kernel takes the bytes away).
+    fn has_drained(&self) -> bool {
+        false
+    }
+
+    /// Whether published bytes still wait for the kernel to take them (stream links).
+    fn is_backed_up(&self) -> bool {
+        false
+    }
+}
+
+/// There is no room in the link now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+/// The receiving half of a link. Whoever uses it holds the drain role.
+pub(crate) trait Receive: Send {
+    /// The next complete frame, its payload copied to private memory; `None` if none is there now.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the link is of no further use.
+    fn next(&mut self) -> Result<Option<Frame>, LinkError>;
+
+    /// Gives the space of every frame taken so far back to the peer. Before user code runs, before sleep.
+    fn release(&mut self);
+
+    /// Says that this side looks into its link and need not be woken. Costs nothing when it said so before.
+    fn awake(&mut self);
+
+    /// Says that this side is about to sleep, then looks once more. `None` when something has arrived
+    /// meanwhile (stay awake); else the note that [`Signal::wait`] needs. `waker` makes the sleeper look again.
+    ///
+    /// # Errors
+    /// [`LinkError`] if what the peer wrote breaks a rule.
+    fn announce(&mut self, sleep: Sleep<'_>) -> Result<Option<Note>, LinkError>;
+}
+
+/// How a side is about to sleep.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sleep<'a> {
+    /// On a futex or in an event loop.
+    pub(crate) mode: SleepMode,
+    /// Whether room for sending is also worth a wake-up.
+    pub(crate) want_space: bool,
+    /// Wakes the sleeper for links that have neither futex nor descriptor.
+    pub(crate) waker: &'a Waker,
+}
+
+/// Where a sleeper waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SleepMode {
+    /// In [`Signal::wait`].
+    Futex,
+    /// In an event loop, for [`Signal::descriptor`] to become readable.
+    Descriptor,
+}
+
+/// What a sleeper noted when it announced its sleep; good for that sleep only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// The peer's count of rings at the announcement; zero on links without a bell.
+    pub(crate) rings: u32,
+}
+
+/// Waking and being woken; shared by every thread of a side.
+pub(crate) trait Signal: Send + Sync {
+    /// Wakes the peer if it sleeps and what was published is worth it. After `publish` or `release`, without any lock.
+    fn ring(&self);
+
+    /// Makes a local sleeper in [`wait`](Self::wait) look again, for a reason of this side's own.
+    fn wake_local(&self);
+
+    /// How often this side was woken locally: to be read before looking at anything that `wake_local` tells of.
+    fn local(&self) -> u32;
+
+    /// Sleeps until rung, woken locally since `local` was read, the peer is gone, or `deadline`. May return
+    /// early for no reason.
+    fn wait(&self, note: Note, local: u32, deadline: Option<Instant>);
+
+    /// What an event loop watches for reading; `None` for a link within one process.
+    fn descriptor(&self) -> Option<&Arc<OwnedFd>>;
+
+    /// Consumes what made [`descriptor`](Self::descriptor) readable, where that is a bell and not the data itself.
+    fn clear(&self);
+
+    /// Whether [`descriptor`](Self::descriptor) is the stream of data itself, so that room to write shows there too.
+    fn is_stream(&self) -> bool;
+
+    /// What hangs up when the peer dies, where that is not [`descriptor`](Self::descriptor) itself.
+    fn lifeline(&self) -> Option<&Arc<OwnedFd>>;
+
+    /// Whether the lifeline has hung up, or carried what it should not. Never waits.
+    fn has_hung_up(&self) -> bool;
+
+    /// Whether looking again before sleeping can pay: not when the peer runs on this very CPU.
+    fn may_spin(&self) -> bool;
+}
