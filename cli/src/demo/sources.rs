@@ -38,7 +38,11 @@ impl Sources {
     pub(super) fn read(input: Option<&Path>) -> Result<Self, DemoError> {
         let directory = match input {
             Some(directory) => directory.to_owned(),
-            None => workspace(&std::env::current_dir()?)?,
+            None => {
+                let here = std::env::current_dir()?;
+                let root = workspace(&here)?;
+                if root == here { PathBuf::from(".") } else { root }
+            }
         };
         let failed = |source| DemoError::Read { path: directory.clone(), source };
         let mut paths = Vec::new();
