@@ -36,12 +36,12 @@ impl Attached {
         outcome(self.session.closed().await)
     }
 
-    /// Like [`ended`](Self::ended), on this thread.
+    /// Like [`ended`](Self::ended), on this thread, which must not be one that a runtime needs.
     ///
     /// # Errors
     /// The same.
     pub fn ended_blocking(&self) -> Result<(), CellError> {
-        outcome(self.session.closed_blocking())
+        outcome(self.session.wait_closed())
     }
 }
 

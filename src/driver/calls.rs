@@ -49,9 +49,6 @@ pub(crate) trait Calls: Send + Sync + 'static {
     /// Ready once the session has ended.
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<CloseReason>;
 
-    /// Sleeps, with this thread, until the session has ended.
-    fn wait_closed(&self) -> CloseReason;
-
     /// Ends the session politely: no new calls; over when those in flight have finished, or `patience` has.
     fn goodbye(&self, patience: Option<Duration>);
 

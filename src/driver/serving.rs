@@ -5,52 +5,32 @@ use std::task::{Context, Poll, Waker};
 
 use super::engine::Engine;
 use super::{Handler, Slots};
+use crate::session::Inbound;
 
 /// Where handlers go that do not finish at once.
 pub(super) trait Executor {
     /// Takes over a handler that is pending, or has not been polled yet.
     fn adopt(&mut self, id: u64, handler: Handler);
-    /// Drops the handler of a cancelled request, if it runs here.
-    fn cancel(&mut self, id: u64);
 }
 
-/// Requests run in place before others get a look; the rest keep their order.
-const BUDGET: usize = 32;
-
-/// What one round of serving came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Served {
-    /// No request waits.
-    All,
-    /// The budget is used up and more requests wait.
-    Some,
-}
-
-/// Runs the handlers of waiting requests, outside the drain role and the producer lock.
-pub(super) fn serve(engine: &Engine, slots: &mut Slots, executor: &mut impl Executor) -> Served {
-    while let Some(id) = engine.with(|session, _| session.next_cancelled()) {
-        executor.cancel(id);
+/// Begins to serve a request: its handler is polled once in place, outside the core.
+#[inline]
+pub(super) fn begin(engine: &Engine, inbound: Inbound, slots: &mut Slots, executor: &mut impl Executor) {
+    let (id, spawns) = (inbound.id, engine.dispatch.spawns(inbound.method));
+    let Some(request) = engine.request(inbound) else { return };
+    // A panic drops the reply, which answers for the handler.
+    let Ok(Some(mut handler)) = catch_unwind(AssertUnwindSafe(|| engine.dispatch.dispatch(request, slots)))
+    else {
+        return;
+    };
+    if spawns {
+        return executor.adopt(id, handler);
     }
-    for _ in 0..BUDGET {
-        let Some((id, request)) = engine.next_request() else { return Served::All };
-        let spawns = engine.dispatch.spawns(request.method);
-        // A panic drops the reply, which answers for the handler.
-        let Ok(Some(mut handler)) =
-            catch_unwind(AssertUnwindSafe(|| engine.dispatch.dispatch(request, slots)))
-        else {
-            continue;
-        };
-        if spawns {
-            executor.adopt(id, handler);
-            continue;
-        }
-        match poll_caught(&mut handler, &mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Finish::Done) => slots.recycle(handler),
-            Poll::Ready(Finish::Panicked) => {}
-            Poll::Pending => executor.adopt(id, handler),
-        }
+    match poll_caught(&mut handler, &mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Finish::Done) => slots.recycle(handler),
+        Poll::Ready(Finish::Panicked) => {}
+        Poll::Pending => executor.adopt(id, handler),
     }
-    Served::Some
 }
 
 /// How a handler ended.

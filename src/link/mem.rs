@@ -130,6 +130,10 @@ impl Receive for Receiver {
         Ok(Some(frame))
     }
 
+    fn most_unread(&self) -> u64 {
+        lock(&self.incoming.0).frames.len() as u64
+    }
+
     fn release(&mut self) {
         let writer = {
             let mut inbox = lock(&self.incoming.0);

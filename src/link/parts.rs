@@ -64,6 +64,9 @@ pub(crate) trait Receive: Send {
     /// [`LinkError`]; the link is of no further use.
     fn next(&mut self) -> Result<Option<Frame>, LinkError>;
 
+    /// The most complete frames that can have arrived and wait to be taken: a bound, not a count.
+    fn most_unread(&self) -> u64;
+
     /// Gives the space of every frame taken so far back to the peer. Before user code runs, before sleep.
     fn release(&mut self);
 

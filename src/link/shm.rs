@@ -171,6 +171,10 @@ impl Receive for Receiver {
         Ok(Some(Frame { header, payload }))
     }
 
+    fn most_unread(&self) -> u64 {
+        4 * self.quarter / Header::LEN as u64
+    }
+
     #[inline]
     fn release(&mut self) {
         if self.consumer.release(&self.reader) {

@@ -191,6 +191,12 @@ impl Receive for Receiver {
         }
     }
 
+    fn most_unread(&self) -> u64 {
+        // Every socket can tell.
+        let waiting = rustix::io::ioctl_fionread(&self.shared.socket).unwrap_or(0);
+        (waiting + (self.end - self.start) as u64) / Header::LEN as u64
+    }
+
     fn release(&mut self) {}
 
     fn awake(&mut self) {}

@@ -1,6 +1,7 @@
 //! The requests that the peer makes.
 
 use std::collections::VecDeque;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
@@ -9,7 +10,7 @@ use super::machine::Phase;
 use super::options::Received;
 use super::timers::{Timer, Timers};
 use super::wire::Reader;
-use super::{Failure, Inbound, Rule, Session};
+use super::{Failure, Inbound, Rule, Session, Work};
 use crate::codec::Body;
 use crate::link::{Buffer, Flags, Frame, Header, Kind, Transmit};
 
@@ -24,6 +25,8 @@ pub(super) struct Incoming {
     queue: VecDeque<Inbound>,
     /// Requests that are being handled and are not wanted any more.
     cancelled: Vec<u64>,
+    /// Whoever serves, and waits for something to do.
+    server: Option<Waker>,
     /// The methods that the peer has bound.
     bindings: FxHashMap<u64, Binding>,
 }
@@ -62,7 +65,8 @@ impl Incoming {
     }
 
     /// The session is over: nothing more is handled, and what is being handled is dropped.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, wakers: &mut Vec<Waker>) {
+        wakers.extend(self.server.take());
         self.queue.clear();
         self.cancelled.clear();
         self.cancelled.extend(self.requests.drain().map(|(id, _)| id));
@@ -148,6 +152,7 @@ impl Session {
                     }
                 }
                 let Received { metadata, body, .. } = received;
+                self.wakers.extend(self.incoming.server.take());
                 self.incoming.queue.push_back(Inbound {
                     id,
                     method,
@@ -198,34 +203,56 @@ impl Session {
             }
             None => {
                 if !self.incoming.cancelled.contains(&id) {
+                    self.wakers.extend(self.incoming.server.take());
                     self.incoming.cancelled.push(id);
                 }
             }
         }
     }
 
+    /// What is to be done next for the peer's requests; else whom to wake when there is something.
+    #[inline]
+    pub(crate) fn poll_work(&mut self, waker: Option<&Waker>) -> Poll<Work> {
+        if let Some(id) = self.next_cancelled() {
+            return Poll::Ready(Work::Drop(id));
+        }
+        if let Some(inbound) = self.next_request() {
+            return Poll::Ready(Work::Serve(inbound));
+        }
+        if self.is_over() {
+            return Poll::Ready(Work::Over);
+        }
+        if let Some(waker) = waker {
+            match &mut self.incoming.server {
+                Some(known) => known.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
+        }
+        Poll::Pending
+    }
+
     /// The next request to handle.
     #[inline]
-    pub(crate) fn next_request(&mut self) -> Option<Inbound> {
+    pub(super) fn next_request(&mut self) -> Option<Inbound> {
         self.incoming.queue.pop_front()
+    }
+
+    /// The next request whose handler is to be dropped.
+    #[inline]
+    pub(super) fn next_cancelled(&mut self) -> Option<u64> {
+        self.incoming.cancelled.pop()
+    }
+
+    /// Whether a request waits to be handled, or a handler to be dropped.
+    #[cfg(test)]
+    pub(super) fn has_requests(&self) -> bool {
+        !self.incoming.queue.is_empty() || !self.incoming.cancelled.is_empty()
     }
 
     /// Whether no request is in flight.
     #[cfg(test)]
     pub(crate) fn is_serving_none(&self) -> bool {
         self.incoming.in_flight() == 0
-    }
-
-    /// Whether a request waits to be handled, or a handler to be dropped.
-    #[inline]
-    pub(crate) fn has_requests(&self) -> bool {
-        !self.incoming.queue.is_empty() || !self.incoming.cancelled.is_empty()
-    }
-
-    /// The next request whose handler is to be dropped.
-    #[inline]
-    pub(crate) fn next_cancelled(&mut self) -> Option<u64> {
-        self.incoming.cancelled.pop()
     }
 
     /// Answers a request. Does nothing if it has been answered, or the session is over.

@@ -201,7 +201,7 @@ impl Session {
             Phase::Open { agreed, .. } => Some(Arc::clone(agreed)),
         };
         self.outgoing.end(&reason, &mut self.wakers);
-        self.incoming.end();
+        self.incoming.end(&mut self.wakers);
         self.outbox.clear();
         self.timers.clear_all();
         self.wakers.append(&mut self.waiting);

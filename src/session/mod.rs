@@ -44,7 +44,7 @@ mod timers;
 mod turns;
 mod wire;
 
-pub(crate) use call::{Answer, CallRequest, Inbound, StartCall};
+pub(crate) use call::{Answer, CallRequest, Inbound, StartCall, Work};
 pub use close::{CloseReason, ProtocolError, Side};
 pub(crate) use failure::Failure;
 pub use handshake::Refusal;
