@@ -20,6 +20,8 @@ mod limits;
 mod link;
 #[allow(dead_code, unused_imports)]
 mod memory;
+#[cfg(all(doctest, feature = "macros", feature = "tokio"))]
+mod readme;
 #[allow(dead_code, unused_imports)]
 mod service;
 #[allow(dead_code, unused_imports)]

@@ -43,17 +43,18 @@ impl Calls for Engine {
             // With more calls in flight another task has work to do meanwhile, and answers come in by the batch.
             if core.session.calls_in_flight() == 1 && !core.has_looker() {
                 core.awake();
-                let looks = if core.spin.pays() && self.signal.may_spin() { LOOKS_IN_POLL } else { 1 };
-                let mut looked = 0;
-                while looked < looks && !self.is_wanted() {
+                let mut looks = 0;
+                while looks < LOOKS_IN_POLL && !self.is_wanted() {
                     if core.take_frame() {
                         if let Poll::Ready(answer) = core.session.poll_answer(id, None) {
                             core.look_on();
                             return Poll::Ready(answer);
                         }
-                    } else {
-                        looked += 1;
+                    } else if core.looks_on(looks, &*self.signal) {
+                        looks += 1;
                         std::hint::spin_loop();
+                    } else {
+                        break;
                     }
                 }
             }

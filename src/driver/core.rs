@@ -5,8 +5,8 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::blocking::Waiter;
-use crate::link::{Frame, LinkError, Note, Receive, Sleep, SleepMode, Transmit};
-use crate::memory::SpinPolicy;
+use crate::link::{Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit};
+use crate::memory::{LOOKS, SpinPolicy};
 use crate::session::{CloseReason, Session};
 
 /// What is behind an engine's lock.
@@ -102,6 +102,12 @@ impl Core {
         if let Some(asleep) = &mut self.sleeper {
             asleep.announced = false;
         }
+    }
+
+    /// Whether to look once more after so many looks in vain: never while the peer runs on this CPU.
+    #[inline]
+    pub(super) fn looks_on(&mut self, looks: u32, signal: &dyn Signal) -> bool {
+        self.spin.looks_on(looks, Instant::now) && (!looks.is_multiple_of(LOOKS) || signal.may_spin())
     }
 
     /// Takes one frame in; whether there was one.

@@ -81,7 +81,6 @@ struct Watchdog {
 }
 
 impl Watchdog {
-    #[expect(clippy::disallowed_methods, reason = "the thread that hangs cannot return")]
     fn start(name: &'static str) -> Self {
         let (done, waits) = mpsc::channel();
         let thread = std::thread::spawn(move || {

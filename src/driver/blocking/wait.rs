@@ -12,9 +12,6 @@ use crate::driver::engine::Engine;
 use crate::link::{Note, Signal, Transmit};
 use crate::session::Session;
 
-/// Looks between two questions whether looking pays at all: the peer may have come to this CPU.
-const LOOKS_AT_ONCE: u32 = 32;
-
 /// A thread that waits.
 pub(in crate::driver) struct Waiter {
     thread: Thread,
@@ -112,8 +109,7 @@ fn turn<T>(
                 core.give_way(waiter.get_or_insert_with(|| Waiter::new(engine)));
                 return Turn::Again;
             }
-            if !core.spin.looks_on(looks) || looks.is_multiple_of(LOOKS_AT_ONCE) && !engine.signal.may_spin()
-            {
+            if !core.looks_on(looks, &*engine.signal) {
                 break false;
             }
             looks += 1;

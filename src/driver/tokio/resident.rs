@@ -62,7 +62,6 @@ pub(crate) fn start(
         timer_at: None,
         slots: Slots::default(),
         tasks: Tasks::default(),
-        rounds: 0,
     };
     tokio::spawn(poll_fn(move |cx| task.poll(cx)));
     Ok(engine)
@@ -84,8 +83,6 @@ struct Task {
     timer_at: Option<Instant>,
     slots: Slots,
     tasks: Tasks,
-    /// Polls since the last message in which the link was looked into in vain.
-    rounds: u32,
 }
 
 /// What a turn in the core came to.
@@ -129,17 +126,15 @@ impl Task {
     }
 
     /// Looks for something to do, for as long as that may pay.
-    fn look(&mut self, core: &mut Core, cx: &Context<'_>) -> Turn {
+    fn look(&self, core: &mut Core, cx: &Context<'_>) -> Turn {
         core.task_returned(cx.waker());
         core.awake();
         let (mut looks, mut frames) = (0, 0);
         loop {
             if let Poll::Ready(work) = core.session.poll_work(None) {
-                self.rounds = 0;
                 return Turn::Work(work);
             }
             if core.take_frame() {
-                self.rounds = 0;
                 (looks, frames) = (0, frames + 1);
                 if core.publish() {
                     return Turn::Again;
@@ -147,20 +142,16 @@ impl Task {
                 if frames == FRAMES_IN_TURN {
                     return Turn::Yield;
                 }
-            } else if looks < LOOKS_IN_POLL && core.spin.pays() && !self.engine.is_wanted() {
+            } else if !core.looks_on(looks, &*self.engine.signal) {
+                core.spin.about_to_sleep(Instant::now());
+                return Turn::Nothing;
+            } else if looks == LOOKS_IN_POLL || self.engine.is_wanted() {
+                return Turn::Yield;
+            } else {
                 looks += 1;
                 std::hint::spin_loop();
-            } else {
-                break;
             }
         }
-        self.rounds += 1;
-        if core.spin.looks_on(self.rounds * LOOKS_IN_POLL) && self.engine.signal.may_spin() {
-            return Turn::Yield;
-        }
-        self.rounds = 0;
-        core.spin.about_to_sleep(Instant::now());
-        Turn::Nothing
     }
 
     /// Arms everything that can wake this task; whether something calls for another round at once.
