@@ -45,17 +45,18 @@ impl Calls for Engine {
                 core.awake();
                 let mut looks = 0;
                 while looks < LOOKS_IN_POLL && !self.is_wanted() {
+                    if let Poll::Ready(answer) = core.session.poll_answer(id, None) {
+                        core.look_on();
+                        return Poll::Ready(answer);
+                    }
                     if core.take_frame() {
-                        if let Poll::Ready(answer) = core.session.poll_answer(id, None) {
-                            core.look_on();
-                            return Poll::Ready(answer);
-                        }
-                    } else if core.looks_on(looks, &*self.signal) {
-                        looks += 1;
-                        std::hint::spin_loop();
-                    } else {
+                        continue;
+                    }
+                    if !core.looks_on(looks, &*self.signal) {
                         break;
                     }
+                    looks += 1;
+                    std::hint::spin_loop();
                 }
             }
             core.look_on();

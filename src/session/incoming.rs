@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::machine::Phase;
+use super::machine::{Phase, register};
 use super::options::Received;
 use super::timers::{Timer, Timers};
 use super::wire::Reader;
@@ -216,7 +216,8 @@ impl Session {
         }
     }
 
-    /// What is to be done next for the peer's requests; else whom to wake when there is something.
+    /// What is to be done next for the peer's requests; else whom to wake when there is something, or nobody if whoever
+    /// serves is awake.
     #[inline]
     pub(crate) fn poll_work(&mut self, waker: Option<&Waker>) -> Poll<Work> {
         if let Some(id) = self.next_cancelled() {
@@ -228,12 +229,7 @@ impl Session {
         if self.is_over() {
             return Poll::Ready(Work::Over);
         }
-        if let Some(waker) = waker {
-            match &mut self.incoming.server {
-                Some(known) => known.clone_from(waker),
-                none => *none = Some(waker.clone()),
-            }
-        }
+        register(&mut self.incoming.server, waker);
         Poll::Pending
     }
 

@@ -334,3 +334,12 @@ impl Session {
         }
     }
 }
+
+/// Has `waker` woken in place of whoever was to be; nobody, if whoever waits is awake and will ask again.
+#[inline]
+pub(super) fn register(known: &mut Option<Waker>, waker: Option<&Waker>) {
+    match (known, waker) {
+        (Some(known), Some(waker)) => known.clone_from(waker),
+        (known, waker) => *known = waker.cloned(),
+    }
+}

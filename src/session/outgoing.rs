@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::machine::{Farewell, Phase};
+use super::machine::{Farewell, Phase, register};
 use super::options::Options;
 use super::outbox::Outbox;
 use super::timers::Timer;
@@ -240,7 +240,7 @@ impl Session {
         self.outgoing.turns.wake(free, &mut self.wakers);
     }
 
-    /// The answer to a request, if it is here; else whom to wake when it is.
+    /// The answer to a request, if it is here; else whom to wake when it is, or nobody if its caller is awake.
     #[inline]
     pub(crate) fn poll_answer(&mut self, id: u64, waker: Option<&Waker>) -> Poll<Answer> {
         let Some(call) = self.outgoing.calls.get_mut(&id) else {
@@ -249,12 +249,7 @@ impl Session {
         };
         match &mut call.state {
             State::Waiting(known) => {
-                if let Some(waker) = waker {
-                    match known {
-                        Some(known) => known.clone_from(waker),
-                        None => *known = Some(waker.clone()),
-                    }
-                }
+                register(known, waker);
                 Poll::Pending
             }
             State::Expired => {
