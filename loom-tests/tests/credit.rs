@@ -1,6 +1,7 @@
 //! The credit cell: nobody sends more than was granted, and nobody starves unheard. Frames travel through lanes that
 //! lose none and wake whoever waits; that rings and bells are such lanes other models show.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use loom::sync::mpsc;
@@ -29,7 +30,7 @@ enum Starving {
     Sleeps,
 }
 
-/// Sends items through a window, to a receiver that grants each item when it has taken it.
+/// Sends items through a window, to a receiver that grants what an item costs when it has taken it.
 fn pass(window: u32, items: &'static [u64], starving: Starving) {
     // The cell's earlier channel has granted much, in another generation.
     let cell = Arc::new(AtomicU64::new((u64::from(GENERATION) - 1) << 48 | 1_000));
@@ -38,19 +39,29 @@ fn pass(window: u32, items: &'static [u64], starving: Starving) {
     let granting = Arc::clone(&cell);
     let receiver = thread::spawn(move || {
         let mut granter = Granter::open(&granting, GENERATION, window);
-        let mut left = items.len();
+        let (mut left, mut untaken) = (items.len(), VecDeque::new());
+        let tell = |granter: &Granter| back.send(granter.latest()).unwrap();
         while left > 0 {
-            match incoming.recv().unwrap() {
-                Frame::Starved(heard) => {
-                    if granter.starved(heard) {
-                        back.send(granter.latest()).unwrap();
+            // What is there comes in first; an item is taken when there is nothing else to do.
+            let frame = match (incoming.try_recv(), untaken.is_empty()) {
+                (Ok(frame), _) => frame,
+                (Err(_), true) => incoming.recv().unwrap(),
+                (Err(_), false) => {
+                    left -= 1;
+                    if untaken.pop_front().is_some_and(|bytes| granter.grant(&granting, bytes)) {
+                        tell(&granter);
                     }
+                    continue;
                 }
+            };
+            match frame {
                 Frame::Item(bytes) => {
                     granter.receive(bytes).expect("the model's assertion: only what was granted");
-                    left -= 1;
-                    if granter.grant(&granting, bytes) {
-                        back.send(granter.latest()).unwrap();
+                    untaken.push_back(bytes);
+                }
+                Frame::Starved(heard) => {
+                    if granter.starved(heard) {
+                        tell(&granter);
                     }
                 }
             }
