@@ -7,6 +7,9 @@ pub use loom::sync::atomic::{AtomicU32, Ordering};
 /// Small, so that a model wraps soon.
 pub const MIN_RING: u64 = 64;
 
+/// Small, so that gaps shorter than a header come about.
+pub const ALIGN: u64 = 8;
+
 /// A mutation of this process's fences. A model that still passes proves nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
