@@ -9,6 +9,9 @@ use crate::link::{Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Tra
 use crate::memory::{LOOKS, SpinPolicy};
 use crate::session::{CloseReason, Session};
 
+/// Frames taken in before anything else is looked at: time, others' turn.
+pub(super) const FRAMES_AT_A_TIME: u32 = 256;
+
 /// What is behind an engine's lock.
 pub(super) struct Core {
     pub(super) session: Session,
@@ -19,6 +22,8 @@ pub(super) struct Core {
     pub(super) spin: SpinPolicy,
     /// Nothing more comes in.
     ended: bool,
+    /// The peer has been shown that the session is over.
+    over: bool,
     /// Frames have been taken whose space the peer has not had back.
     owes_space: bool,
     /// Frames have been published for which the peer has not been rung.
@@ -61,6 +66,8 @@ pub(super) enum Sleeper {
 pub(super) struct Owed {
     /// The peer must be rung.
     pub(super) ring: bool,
+    /// The session has ended, and the peer must be shown so.
+    pub(super) end: bool,
     first: Option<Waker>,
     others: Vec<Waker>,
 }
@@ -85,6 +92,7 @@ impl Core {
             frame: Frame::default(),
             spin: SpinPolicy::new(),
             ended: false,
+            over: false,
             owes_space: false,
             owes_ring: false,
             task: None,
@@ -190,13 +198,18 @@ impl Core {
             self.owes_space = false;
             self.receive.release();
         }
+        // What the kernel has not taken yet is not with the peer.
+        if !self.out.is_backed_up() {
+            self.session.end_if_done();
+        }
+        let end = self.session.is_over() && !std::mem::replace(&mut self.over, self.session.is_over());
         if self.sleeper.is_some() {
             self.look_after_sleeper();
         }
         self.session.take_wakers(&mut self.wakers);
         let first = self.wakers.pop();
         let others = if self.wakers.is_empty() { Vec::new() } else { std::mem::take(&mut self.wakers) };
-        Owed { ring: std::mem::take(&mut self.owes_ring), first, others }
+        Owed { ring: std::mem::take(&mut self.owes_ring), end, first, others }
     }
 
     /// Announces the sleeper's sleep anew if somebody was awake meanwhile or it has more to be woken for; wakes it if

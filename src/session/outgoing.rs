@@ -316,7 +316,6 @@ impl Session {
         self.timers.clear(deadline, Timer::Call(id));
         self.outgoing.live -= 1;
         self.wake_turns();
-        self.end_if_done();
     }
 
     pub(super) fn handle_answer(&mut self, frame: &mut Frame) -> Result<(), Rule> {

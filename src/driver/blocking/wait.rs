@@ -7,7 +7,7 @@ use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
 
-use crate::driver::core::{Core, Sleeper};
+use crate::driver::core::{Core, FRAMES_AT_A_TIME, Sleeper};
 use crate::driver::engine::Engine;
 use crate::link::{Note, Signal, Transmit};
 use crate::session::Session;
@@ -94,7 +94,7 @@ fn turn<T>(
         return park(engine, core, waiter, ready);
     }
     core.awake();
-    let mut looks = 0;
+    let (mut looks, mut frames) = (0, 0);
     loop {
         if let Some(done) = ready(&mut core.session, &mut *core.out, None) {
             core.leave();
@@ -102,7 +102,7 @@ fn turn<T>(
         }
         let pays = loop {
             if core.take_frame() {
-                looks = 0;
+                (looks, frames) = (0, frames + 1);
                 break true;
             }
             if engine.is_wanted() {
@@ -117,6 +117,11 @@ fn turn<T>(
         };
         if !pays {
             break;
+        }
+        if frames == FRAMES_AT_A_TIME {
+            // The next turn looks at the time.
+            core.give_way(waiter.get_or_insert_with(|| Waiter::new(engine)));
+            return Turn::Again;
         }
         if core.publish() {
             return Turn::Again;

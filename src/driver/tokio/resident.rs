@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 use super::tasks::Tasks;
-use crate::driver::core::{Core, Sleeper};
+use crate::driver::core::{Core, FRAMES_AT_A_TIME, Sleeper};
 use crate::driver::engine::Engine;
 use crate::driver::serving::begin;
 use crate::driver::{Dispatch, Slots};
@@ -25,8 +25,6 @@ const LOOKS_IN_POLL: u32 = 128;
 /// Turns within one poll: a peer that has its next request there as soon as it is answered must not keep other tasks
 /// from theirs.
 const TURNS_IN_POLL: u32 = 32;
-/// Frames taken in within one turn that bring nothing to do.
-const FRAMES_IN_TURN: u32 = 256;
 
 /// Starts a session on a link as a task of the current runtime.
 ///
@@ -139,7 +137,7 @@ impl Task {
                 if core.publish() {
                     return Turn::Again;
                 }
-                if frames == FRAMES_IN_TURN {
+                if frames == FRAMES_AT_A_TIME {
                     return Turn::Yield;
                 }
             } else if !core.looks_on(looks, &*self.engine.signal) {
