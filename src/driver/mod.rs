@@ -15,6 +15,7 @@ pub(crate) use slots::{Handler, Slots};
 
 pub(crate) mod blocking;
 mod calling;
+mod core;
 mod engine;
 mod serving;
 #[cfg(feature = "tokio")]

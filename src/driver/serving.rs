@@ -1,52 +1,36 @@
 //! Running the handlers of a session's requests: polled once in place, adopted by an executor if that is not enough.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::engine::Engine;
-use super::{Handler, Slots};
+use super::{Calls, Handler, Reply, Request, Slots};
+use crate::session::Inbound;
 
 /// Where handlers go that do not finish at once.
 pub(super) trait Executor {
     /// Takes over a handler that is pending, or has not been polled yet.
     fn adopt(&mut self, id: u64, handler: Handler);
-    /// Drops the handler of a cancelled request, if it runs here.
-    fn cancel(&mut self, id: u64);
 }
 
-/// Requests run in place before others get a look; the rest keep their order.
-const BUDGET: usize = 32;
-
-/// What one round of serving came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Served {
-    /// No request waits.
-    All,
-    /// The budget is used up and more requests wait.
-    Some,
-}
-
-/// Runs the handlers of waiting requests, outside the drain role and the producer lock.
-pub(super) fn serve(engine: &Engine, slots: &mut Slots, executor: &mut impl Executor) -> Served {
-    while let Some(id) = engine.with(|session, _| session.next_cancelled()) {
-        executor.cancel(id);
+/// Begins to serve a request: its handler is polled once in place, outside the core.
+#[inline]
+pub(super) fn begin(engine: &Arc<Engine>, inbound: Inbound, slots: &mut Slots, executor: &mut impl Executor) {
+    let Inbound { id, method, payload, body, metadata, deadline } = inbound;
+    let spawns = engine.dispatch.spawns(method);
+    let reply = Reply::new(Arc::clone(engine) as Arc<dyn Calls>, id);
+    let request = Request { method, payload, body, metadata, deadline, reply };
+    // A panic drops the reply, which answers for the handler.
+    let Some(Some(mut handler)) = caught(|| engine.dispatch.dispatch(request, slots)) else { return };
+    if spawns {
+        return executor.adopt(id, handler);
     }
-    for _ in 0..BUDGET {
-        let Some((id, request)) = engine.next_request() else { return Served::All };
-        let spawns = engine.dispatch.spawns(request.method);
-        // A panic drops the reply, which answers for the handler.
-        let Some(Some(mut handler)) = caught(|| engine.dispatch.dispatch(request, slots)) else { continue };
-        if spawns {
-            executor.adopt(id, handler);
-            continue;
-        }
-        match poll_caught(&mut handler, &mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Finish::Done) => slots.recycle(handler),
-            Poll::Ready(Finish::Panicked) => discard(handler),
-            Poll::Pending => executor.adopt(id, handler),
-        }
+    match poll_caught(&mut handler, &mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Finish::Done) => slots.recycle(handler),
+        Poll::Ready(Finish::Panicked) => discard(handler),
+        Poll::Pending => executor.adopt(id, handler),
     }
-    Served::Some
 }
 
 /// How a handler ended.

@@ -4,14 +4,17 @@ use std::future::poll_fn;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use transom_shm_layout::half::HalfConfig;
 
 use super::{Calls, Dispatch, Engine, Handler, Request, Slots, blocking};
-use crate::link::{Link, Peer, ShmParts, Transport, mem_pair, shm_link, stream_link};
+use crate::link::{
+    Buffer, Frame, Header, Kind, Link, LinkError, Note, Peer, Receive, ShmParts, Sleep, Transport, mem_pair,
+    shm_link, stream_link,
+};
 use crate::memory;
 use crate::session::{
     Answer, CallRequest, CloseReason, Failure, Limits, Metadata, Method, Role, Session, Settings,
@@ -385,5 +388,54 @@ mod with_tokio {
             ::tokio::task::yield_now().await;
         }
         assert!(insatiable.served.load(Ordering::Relaxed) < MANY, "no turn until all were served");
+    }
+
+    /// A link on which somebody writes on, once told to, however much is read.
+    struct WrittenOn {
+        receive: Box<dyn Receive>,
+        begun: Arc<AtomicBool>,
+        taken: Arc<AtomicU32>,
+    }
+
+    impl Receive for WrittenOn {
+        fn next(&mut self, frame: &mut Frame) -> Result<bool, LinkError> {
+            if !self.begun.load(Ordering::Relaxed) || self.taken.fetch_add(1, Ordering::Relaxed) == MANY {
+                return self.receive.next(frame);
+            }
+            // Cancels a request that is finished, which is ignored.
+            frame.header = Header { id: 1, ..Header::new(Kind::Cancel) };
+            frame.payload.renew();
+            Ok(true)
+        }
+
+        fn most_unread(&self) -> u64 {
+            10
+        }
+
+        fn release(&mut self) {
+            self.receive.release();
+        }
+
+        fn awake(&mut self) {
+            self.receive.awake();
+        }
+
+        fn announce(&mut self, sleep: Sleep<'_>) -> Result<Option<Note>, LinkError> {
+            self.receive.announce(sleep)
+        }
+    }
+
+    #[tokio::test]
+    async fn who_writes_on_in_the_name_of_a_dead_peer_does_not_keep_its_session() {
+        let (begun, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (one, mut other) = mem_pair();
+        let (receive, told) = (other.receive, Arc::clone(&begun));
+        other.receive = Box::new(WrittenOn { receive, begun: told, taken: Arc::clone(&taken) });
+        let (client, server) = pair((one, other));
+        assert_eq!(bytes(call(&client, &ECHO, b"").await), b"");
+        begun.store(true, Ordering::Relaxed);
+        server.peer_died();
+        assert_eq!(closed(&server).await, CloseReason::PeerDied);
+        assert_eq!(taken.load(Ordering::Relaxed), 10);
     }
 }

@@ -19,8 +19,8 @@ pub use connect::connect;
 pub use error::{ConnectError, OpenError, ServeError};
 #[cfg(feature = "tokio")]
 pub use listener::{Listener, serve};
-pub(crate) use open::Opening;
 #[cfg(feature = "tokio")]
 pub(crate) use open::open;
+pub(crate) use open::{Opening, open_blocking};
 pub use options::Options;
 pub use server::Server;

@@ -82,7 +82,7 @@ async fn start(machine: Machine, link: Link, dispatch: Arc<dyn Dispatch>) -> Res
 ///
 /// # Errors
 /// [`OpenError`]; the socket is closed.
-pub(super) fn open_blocking(
+pub(crate) fn open_blocking(
     socket: UnixStream,
     opening: &Opening,
     options: &Options,

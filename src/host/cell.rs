@@ -11,10 +11,10 @@ use crate::service::{Client, Session};
 
 /// A cell: a process that a [`Host`](super::Host) keeps running. Clones are the same cell.
 ///
-/// **What keeps it alive.** A cell lives as long as its host or one of its handles is held. When the last of them has
-/// been dropped its process is killed and reaped by the runtime that supervises it; sessions and clients do
-/// not keep it, and [`shutdown`](Self::shutdown) ends it politely whoever holds it. A runtime that
-/// ends takes its cells along. A service that a cell is served must not hold a handle of that cell: it would hold itself.
+/// **What keeps it alive.** A cell lives as long as its host or one of its handles is held; sessions and clients do not
+/// keep it. When the last of them has been dropped its process is killed and reaped, by the runtime that supervises it.
+/// [`shutdown`](Self::shutdown) ends it politely, whoever holds it, and a runtime that ends takes its cells along. A
+/// service that a cell is served must not hold a handle of that very cell, which would then hold itself.
 #[derive(Clone)]
 pub struct Cell {
     handle: Arc<Handle>,
@@ -102,11 +102,11 @@ impl Cell {
     }
 
     /// Ends the cell politely and waits until its process is reaped. No new calls are made; those in flight have the
-    /// drain deadline to finish. Then the session is closed and the process has the exit deadline
-    /// to end by itself, as long again after SIGTERM, and is killed after that.
+    /// drain deadline to finish. Then the session is closed, and the process has the exit deadline to end by itself, as
+    /// long again after SIGTERM, and is killed after that.
     ///
     /// # Cancel safety
-    /// The shutdown goes on when this is dropped.
+    /// The shutdown goes on when this is dropped, as long as the cell is held.
     pub async fn shutdown(&self) {
         self.handle.order(Order::ShutDown);
         self.handle.over().await;

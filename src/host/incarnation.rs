@@ -63,6 +63,10 @@ impl Incarnation {
         Ok((Self { name, number, process, logs, _lifeline: lifeline }, Expected { socket, ticket }))
     }
 
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.process.id()
     }

@@ -10,6 +10,25 @@ use super::{Spawn, SpawnError};
 
 /// What starts cells and keeps them alive. Clones are the same host.
 ///
+/// ```no_run
+/// # #[transom::service]
+/// # trait Index { async fn count(&self, word: String) -> u64; }
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::process::Command;
+/// use transom::{Host, RestartPolicy};
+///
+/// let host = Host::new();
+/// let cell = host.spawn(Command::new("./indexer")).restart(RestartPolicy::always()).start().await?;
+/// let index: IndexClient = cell.client();
+/// println!("{}", index.count(String::from("bell")).await?);
+/// // Once it has died, calls of `index` end as disconnected; the next incarnation has clients of its own.
+/// let index: IndexClient = cell.ready().await?.client();
+/// # drop(index);
+/// host.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// Dropping it lets go of its cells: those of which nobody holds a handle are killed. [`shutdown`](Self::shutdown) ends them
 /// all politely. It needs no runtime of its own: a cell is supervised by the runtime in which it was started.
 #[derive(Clone, Default)]
@@ -56,7 +75,7 @@ impl Host {
     /// No cell can be started here any more.
     ///
     /// # Cancel safety
-    /// The shutdown goes on when this is dropped.
+    /// The shutdown goes on when this is dropped, as long as the cells are held.
     pub async fn shutdown(&self) {
         let handles: Vec<Arc<Handle>> = {
             let mut list = self.cells.lock();

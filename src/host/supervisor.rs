@@ -13,7 +13,7 @@ use super::list::Listed;
 use super::restart::{Mode, Restarts};
 use super::spawn::Setup;
 use super::status::{Phase, Status};
-use super::{DeathReport, SpawnError};
+use super::{Cause, DeathReport, SpawnError};
 use crate::service::Session;
 
 /// What keeps one cell running.
@@ -126,13 +126,8 @@ impl Supervisor {
     /// Looks after an incarnation that can be called, until it is dead.
     async fn ready(&mut self, mut incarnation: Incarnation, session: Session) -> After {
         let deadlines = self.setup.deadlines;
-        tracing::info!(
-            target: "transom::host",
-            cell = &*self.setup.name,
-            incarnation = self.status.borrow().incarnation,
-            pid = incarnation.pid(),
-            "ready"
-        );
+        let (number, pid) = (incarnation.number(), incarnation.pid());
+        tracing::info!(target: "transom::host", cell = &*self.setup.name, incarnation = number, pid, "ready");
         self.status.send_modify(|status| {
             status.phase = Phase::Ready;
             status.session = Some(session.clone());
@@ -159,7 +154,10 @@ impl Supervisor {
     async fn bury(&self, mut incarnation: Incarnation, session: Option<&Session>) -> Arc<DeathReport> {
         incarnation.kill();
         let report = Arc::new(incarnation.report(session).await);
-        tracing::info!(target: "transom::host", "{report}");
+        match report.cause {
+            Cause::Exit(0) => tracing::info!(target: "transom::host", "{report}"),
+            _ => tracing::warn!(target: "transom::host", "{report}"),
+        }
         self.status.send_modify(|status| status.died(Arc::clone(&report)));
         report
     }

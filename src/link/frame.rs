@@ -186,6 +186,13 @@ pub(crate) struct Frame {
     pub(crate) payload: Buffer,
 }
 
+/// A place for frames to come to.
+impl Default for Frame {
+    fn default() -> Self {
+        Self { header: Header::new(Kind::Goodbye), payload: Buffer::default() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

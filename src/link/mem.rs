@@ -121,13 +121,18 @@ struct Receiver {
 }
 
 impl Receive for Receiver {
-    fn next(&mut self) -> Result<Option<Frame>, LinkError> {
+    fn next(&mut self, frame: &mut Frame) -> Result<bool, LinkError> {
         let mut inbox = lock(&self.incoming.0);
-        let Some(frame) = inbox.frames.pop_front() else {
-            return if inbox.closed { Err(LinkError::Gone) } else { Ok(None) };
+        let Some(next) = inbox.frames.pop_front() else {
+            return if inbox.closed { Err(LinkError::Gone) } else { Ok(false) };
         };
-        inbox.bytes -= Header::LEN + frame.payload.len();
-        Ok(Some(frame))
+        inbox.bytes -= Header::LEN + next.payload.len();
+        *frame = next;
+        Ok(true)
+    }
+
+    fn most_unread(&self) -> u64 {
+        lock(&self.incoming.0).frames.len() as u64
     }
 
     fn release(&mut self) {

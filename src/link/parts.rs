@@ -58,18 +58,17 @@ pub(crate) struct Full;
 
 /// The receiving half of a link. Whoever uses it holds the drain role.
 pub(crate) trait Receive: Send {
-    /// The next complete frame, its payload copied to private memory; `None` if none is there now.
+    /// Takes the next complete frame, its payload copied to private memory; whether there was one.
     ///
     /// # Errors
     /// [`LinkError`]; the link is of no further use.
-    fn next(&mut self) -> Result<Option<Frame>, LinkError>;
+    fn next(&mut self, frame: &mut Frame) -> Result<bool, LinkError>;
+
+    /// The most complete frames that can have arrived and wait to be taken: a bound, not a count.
+    fn most_unread(&self) -> u64;
 
     /// Gives the space of every frame taken so far back to the peer. Before user code runs, before sleep.
     fn release(&mut self);
-
-    /// The peer is gone: what it has sent by now is all that is taken, and no space is given back. A peer that only
-    /// seems to be gone could go on for ever otherwise.
-    fn last(&mut self) {}
 
     /// Says that this side looks into its link and need not be woken. Costs nothing when it said so before.
     fn awake(&mut self);

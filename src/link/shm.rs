@@ -14,7 +14,7 @@ use transom_shm_layout::ring::{self, Consumer, Producer, Reservation, ReserveErr
 
 use super::wake::Wakes;
 use super::{
-    Buffer, Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit,
+    Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit,
 };
 use crate::memory::{OwnRegion, PeerRegion, RingReader, RingWriter, split};
 use crate::sys;
@@ -68,7 +68,6 @@ pub(crate) fn link(parts: Parts) -> Link {
             reader,
             consumer: Consumer::new(incoming),
             sleeper: Sleeper::new(),
-            last: false,
             looked_for_space: 0,
             quarter: incoming.bytes() / 4,
         }),
@@ -158,8 +157,6 @@ struct Receiver {
     reader: RingReader,
     consumer: Consumer,
     sleeper: Sleeper,
-    /// The peer is gone, and gets no space back.
-    last: bool,
     /// The head at which the peer was last asked whether it waits for space.
     looked_for_space: u64,
     quarter: u64,
@@ -167,30 +164,30 @@ struct Receiver {
 
 impl Receive for Receiver {
     #[inline]
-    fn next(&mut self) -> Result<Option<Frame>, LinkError> {
-        let Some(taken) = self.consumer.take(&self.reader).map_err(Corrupt::from)? else { return Ok(None) };
-        let header = Header::decode(&taken.header).map_err(Corrupt::Header)?;
-        let mut payload = Buffer::new();
-        self.reader.copy_out(taken.at, taken.length, &mut payload);
+    fn next(&mut self, frame: &mut Frame) -> Result<bool, LinkError> {
+        let Some(taken) = self.consumer.take(&self.reader).map_err(Corrupt::from)? else { return Ok(false) };
+        frame.header = Header::decode(&taken.header).map_err(Corrupt::Header)?;
+        frame.payload.renew();
+        self.reader.copy_out(taken.at, taken.length, &mut frame.payload);
         if self.consumer.owes_release() {
             self.release();
         }
-        Ok(Some(Frame { header, payload }))
+        Ok(true)
+    }
+
+    fn most_unread(&self) -> u64 {
+        4 * self.quarter / Header::LEN as u64
     }
 
     #[inline]
     fn release(&mut self) {
-        if !self.last && self.consumer.release(&self.reader) {
+        if self.consumer.release(&self.reader) {
             let head = self.consumer.released();
             if head - self.looked_for_space >= self.quarter {
                 self.looked_for_space = head;
                 self.shared.ring_for(false, head);
             }
         }
-    }
-
-    fn last(&mut self) {
-        self.last = true;
     }
 
     #[inline]

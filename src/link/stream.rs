@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
 use super::wake::Wakes;
-use super::{Buffer, Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
+use super::{Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
 use crate::sys;
 
 /// The most payload in one frame.
@@ -152,12 +152,15 @@ impl Receiver {
         Ok(Some((header, length, rest.len() >= length)))
     }
 
-    /// The complete frame at the front of what has been read, if there is one.
-    fn parse(&mut self) -> Result<Option<Frame>, LinkError> {
-        let Some((header, length, true)) = self.front()? else { return Ok(None) };
+    /// Takes the complete frame at the front of what has been read; whether there is one.
+    fn parse(&mut self, frame: &mut Frame) -> Result<bool, LinkError> {
+        let Some((header, length, true)) = self.front()? else { return Ok(false) };
         let payload = self.start + Header::LEN;
         self.start = payload + length;
-        Ok(Some(Frame { header, payload: Buffer::copy_of(&self.bytes[payload..self.start]) }))
+        frame.header = header;
+        frame.payload.renew();
+        frame.payload.extend_from_slice(&self.bytes[payload..self.start]);
+        Ok(true)
     }
 
     /// Reads what the socket has; whether there was anything.
@@ -185,15 +188,19 @@ impl Receiver {
 }
 
 impl Receive for Receiver {
-    fn next(&mut self) -> Result<Option<Frame>, LinkError> {
-        loop {
-            if let Some(frame) = self.parse()? {
-                return Ok(Some(frame));
-            }
+    fn next(&mut self, frame: &mut Frame) -> Result<bool, LinkError> {
+        while !self.parse(frame)? {
             if !self.fill()? {
-                return Ok(None);
+                return Ok(false);
             }
         }
+        Ok(true)
+    }
+
+    fn most_unread(&self) -> u64 {
+        // Every socket can tell.
+        let waiting = rustix::io::ioctl_fionread(&self.shared.socket).unwrap_or(0);
+        (waiting + (self.end - self.start) as u64) / Header::LEN as u64
     }
 
     fn release(&mut self) {}

@@ -25,6 +25,15 @@ impl Buffer {
         Self(POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten().unwrap_or_default())
     }
 
+    /// Makes it empty, and one from the pool if its bytes have been taken.
+    #[inline]
+    pub(crate) fn renew(&mut self) {
+        if self.0.capacity() == 0 {
+            *self = Self::new();
+        }
+        self.0.clear();
+    }
+
     /// A buffer that holds a copy of `bytes`.
     pub(crate) fn copy_of(bytes: &[u8]) -> Self {
         let mut buffer = Self::new();

@@ -21,5 +21,5 @@ pub(crate) use region::{OwnRegion, PeerRegion};
 pub(crate) use ring::{RingReader, RingWriter, split};
 #[cfg(feature = "limits")]
 pub(crate) use shared::SharedMap;
-pub(crate) use spin::SpinPolicy;
+pub(crate) use spin::{LOOKS, SpinPolicy};
 pub(crate) use watch::Watch;

@@ -92,4 +92,9 @@ impl ConsumerSide for RingReader {
     fn read(&self, at: usize, into: &mut [u8]) {
         self.peer.read(at, into);
     }
+
+    #[inline]
+    fn expect(&self, at: usize) {
+        self.peer.prefetch(at);
+    }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use super::Descriptor;
@@ -105,6 +107,17 @@ impl Session {
         poll_fn(|cx| self.calls.poll_closed(cx)).await
     }
 
+    /// Sleeps, with this thread, until the session has ended, and says why. Somebody else looks after the session.
+    pub(crate) fn wait_closed(&self) -> CloseReason {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        loop {
+            match self.calls.poll_closed(&mut Context::from_waker(&waker)) {
+                Poll::Ready(reason) => return reason,
+                Poll::Pending => thread::park(),
+            }
+        }
+    }
+
     /// Ends the session politely: new calls are refused, and it is over when those in flight have finished.
     pub fn goodbye(&self) {
         self.calls.goodbye(None);
@@ -124,6 +137,15 @@ impl Session {
     #[cfg(feature = "tokio")]
     pub(crate) fn peer_died(&self) {
         self.calls.peer_died();
+    }
+}
+
+/// A thread that waits.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

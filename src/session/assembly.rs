@@ -27,12 +27,26 @@ impl Assembly {
         self.0.as_ref().is_some_and(|parts| parts.continues(header))
     }
 
-    /// Takes a frame in; gives it back if it is whole or completes a message.
-    pub(super) fn accept(&mut self, mut frame: Frame, limit: usize) -> Result<Option<Frame>, Rule> {
+    /// The bytes of the message in assembly.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn kept(&self) -> usize {
+        self.0.as_ref().map_or(0, |parts| parts.bytes.len())
+    }
+
+    /// Takes a frame in; whether it is whole, or has become the message that it completes.
+    #[inline]
+    pub(super) fn accept(&mut self, frame: &mut Frame, limit: usize) -> Result<bool, Rule> {
+        if self.0.is_none() && !frame.header.flags.contains(Flags::MORE) {
+            return Ok(true);
+        }
+        self.assemble(frame, limit)
+    }
+
+    #[cold]
+    fn assemble(&mut self, frame: &mut Frame, limit: usize) -> Result<bool, Rule> {
         let more = frame.header.flags.contains(Flags::MORE);
         let flags = frame.header.flags.without(Flags::MORE);
         match &mut self.0 {
-            None if !more => Ok(Some(frame)),
             None => {
                 let (size, rest) = frame.payload.split_first_chunk::<SIZE>().ok_or(Rule::FragmentSize)?;
                 let total = usize::try_from(u64::from_le_bytes(*size)).map_err(|_| Rule::PayloadLimit)?;
@@ -44,7 +58,7 @@ impl Assembly {
                 }
                 let bytes = rest.to_vec();
                 self.0 = Some(Parts { header: Header { flags, ..frame.header }, total, bytes });
-                Ok(None)
+                Ok(false)
             }
             Some(parts) if parts.continues(&frame.header) => {
                 if flags != parts.header.flags {
@@ -55,14 +69,13 @@ impl Assembly {
                     return Err(Rule::FragmentSize);
                 }
                 parts.bytes.append(&mut frame.payload);
-                if more {
-                    return Ok(None);
+                if !more && let Some(parts) = self.0.take() {
+                    *frame = Frame { header: parts.header, payload: Buffer::from(parts.bytes) };
                 }
-                let parts = self.0.take();
-                Ok(parts.map(|parts| Frame { header: parts.header, payload: Buffer::from(parts.bytes) }))
+                Ok(!more)
             }
             Some(_) if more => Err(Rule::FragmentOrder),
-            Some(_) => Ok(Some(frame)),
+            Some(_) => Ok(true),
         }
     }
 }

@@ -61,3 +61,14 @@ pub(crate) struct Inbound {
     /// When the caller stops waiting.
     pub(crate) deadline: Option<Instant>,
 }
+
+/// What is to be done for the peer's requests.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Handle a request, and answer it.
+    Serve(Inbound),
+    /// Drop the handler of the request with this ID, if it still runs.
+    Drop(u64),
+    /// Nothing, ever again: the session is over.
+    Over,
+}

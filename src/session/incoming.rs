@@ -1,15 +1,16 @@
 //! The requests that the peer makes.
 
 use std::collections::VecDeque;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::machine::Phase;
+use super::machine::{Phase, register};
 use super::options::Received;
 use super::timers::{Timer, Timers};
 use super::wire::Reader;
-use super::{Failure, Inbound, Rule, Session};
+use super::{Failure, Inbound, Rule, Session, Work};
 use crate::codec::Body;
 use crate::link::{Buffer, Flags, Frame, Header, Kind, Transmit};
 
@@ -24,6 +25,8 @@ pub(super) struct Incoming {
     queue: VecDeque<Inbound>,
     /// Requests that are being handled and are not wanted any more.
     cancelled: Vec<u64>,
+    /// Whoever serves, and waits for something to do.
+    server: Option<Waker>,
     /// The methods that the peer has bound.
     bindings: FxHashMap<u64, Binding>,
 }
@@ -54,6 +57,12 @@ impl Incoming {
         self.requests.len()
     }
 
+    /// The bytes of the requests that wait to be handled.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn kept(&self) -> usize {
+        self.queue.iter().map(|inbound| inbound.payload.len()).sum()
+    }
+
     /// An answer that had to wait is wholly in the link.
     pub(super) fn answered(&mut self, id: u64, timers: &mut Timers) {
         if let Some(request) = self.requests.remove(&id) {
@@ -62,7 +71,8 @@ impl Incoming {
     }
 
     /// The session is over: nothing more is handled, and what is being handled is dropped.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, wakers: &mut Vec<Waker>) {
+        wakers.extend(self.server.take());
         self.queue.clear();
         self.cancelled.clear();
         self.cancelled.extend(self.requests.drain().map(|(id, _)| id));
@@ -120,7 +130,7 @@ impl Session {
     /// An admitted request is here.
     pub(super) fn handle_call(
         &mut self,
-        frame: Frame,
+        frame: &mut Frame,
         out: &mut dyn Transmit,
         now: &dyn Fn() -> Instant,
     ) -> Result<(), Rule> {
@@ -148,10 +158,11 @@ impl Session {
                     }
                 }
                 let Received { metadata, body, .. } = received;
+                self.wakers.extend(self.incoming.server.take());
                 self.incoming.queue.push_back(Inbound {
                     id,
                     method,
-                    payload: frame.payload,
+                    payload: std::mem::take(&mut frame.payload),
                     body,
                     metadata,
                     deadline,
@@ -198,34 +209,52 @@ impl Session {
             }
             None => {
                 if !self.incoming.cancelled.contains(&id) {
+                    self.wakers.extend(self.incoming.server.take());
                     self.incoming.cancelled.push(id);
                 }
             }
         }
     }
 
+    /// What is to be done next for the peer's requests; else whom to wake when there is something, or nobody if whoever
+    /// serves is awake.
+    #[inline]
+    pub(crate) fn poll_work(&mut self, waker: Option<&Waker>) -> Poll<Work> {
+        if let Some(id) = self.next_cancelled() {
+            return Poll::Ready(Work::Drop(id));
+        }
+        if let Some(inbound) = self.next_request() {
+            return Poll::Ready(Work::Serve(inbound));
+        }
+        if self.is_over() {
+            return Poll::Ready(Work::Over);
+        }
+        register(&mut self.incoming.server, waker);
+        Poll::Pending
+    }
+
     /// The next request to handle.
     #[inline]
-    pub(crate) fn next_request(&mut self) -> Option<Inbound> {
+    pub(super) fn next_request(&mut self) -> Option<Inbound> {
         self.incoming.queue.pop_front()
+    }
+
+    /// The next request whose handler is to be dropped.
+    #[inline]
+    pub(super) fn next_cancelled(&mut self) -> Option<u64> {
+        self.incoming.cancelled.pop()
+    }
+
+    /// Whether a request waits to be handled, or a handler to be dropped.
+    #[cfg(test)]
+    pub(super) fn has_requests(&self) -> bool {
+        !self.incoming.queue.is_empty() || !self.incoming.cancelled.is_empty()
     }
 
     /// Whether no request is in flight.
     #[cfg(test)]
     pub(crate) fn is_serving_none(&self) -> bool {
         self.incoming.in_flight() == 0
-    }
-
-    /// Whether a request waits to be handled, or a handler to be dropped.
-    #[inline]
-    pub(crate) fn has_requests(&self) -> bool {
-        !self.incoming.queue.is_empty() || !self.incoming.cancelled.is_empty()
-    }
-
-    /// The next request whose handler is to be dropped.
-    #[inline]
-    pub(crate) fn next_cancelled(&mut self) -> Option<u64> {
-        self.incoming.cancelled.pop()
     }
 
     /// Answers a request. Does nothing if it has been answered, or the session is over.
@@ -262,7 +291,6 @@ impl Session {
         let header = Header { id, ..Header::new(kind) };
         if self.outbox.try_send(header, length, out, &write).is_ok() {
             self.incoming.answered(id, &mut self.timers);
-            self.end_if_done();
             return;
         }
         // Its place is its request's: there are never more answers here than requests in flight.

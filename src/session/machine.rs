@@ -96,7 +96,7 @@ impl Session {
 
     /// Takes in a frame that the peer sent.
     #[inline]
-    pub(crate) fn handle(&mut self, frame: Frame, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
+    pub(crate) fn handle(&mut self, frame: &mut Frame, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
         let broken = match &self.phase {
             Phase::Open { .. } | Phase::Opening { .. } if !frame.header.has_known_flags() => Err(Rule::Flags),
             Phase::Open { agreed, .. } => {
@@ -114,7 +114,7 @@ impl Session {
     #[inline]
     fn handle_open(
         &mut self,
-        frame: Frame,
+        frame: &mut Frame,
         limit: usize,
         out: &mut dyn Transmit,
         now: &dyn Fn() -> Instant,
@@ -125,35 +125,39 @@ impl Session {
         if frame.header.kind == Kind::Call && !self.assembly.is_continued_by(&frame.header) {
             self.admit(&frame.header)?;
         }
-        let Some(frame) = self.assembly.accept(frame, limit)? else { return Ok(()) };
+        if !self.assembly.accept(frame, limit)? {
+            return Ok(());
+        }
         if frame.payload.len() > limit {
             return Err(Rule::PayloadLimit);
         }
         match frame.header.kind {
             Kind::Response | Kind::Failure => self.handle_answer(frame),
             Kind::Call => self.handle_call(frame, out, now),
-            Kind::Bind => self.handle_bind(&frame),
-            Kind::Cancel => self.handle_cancel(&frame, out),
-            Kind::Goodbye => self.handle_goodbye(&frame, out),
-            Kind::ProtocolError => self.handle_protocol_error(&frame),
+            Kind::Bind => self.handle_bind(frame),
+            Kind::Cancel => self.handle_cancel(frame, out),
+            Kind::Goodbye => self.handle_goodbye(frame, out),
+            Kind::ProtocolError => self.handle_protocol_error(frame),
             Kind::Hello | Kind::Welcome | Kind::Confirm | Kind::Refuse => Err(Rule::HandshakeOrder),
         }
     }
 
-    fn handle_opening(&mut self, frame: Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
+    fn handle_opening(&mut self, frame: &mut Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
         if frame.header.connection != 0 {
             return Err(Rule::Connection);
         }
-        let Some(frame) = self.assembly.accept(frame, MAX_HELLO)? else { return Ok(()) };
+        if !self.assembly.accept(frame, MAX_HELLO)? {
+            return Ok(());
+        }
         if frame.payload.len() > MAX_HELLO {
             return Err(Rule::PayloadLimit);
         }
         match (frame.header.kind, self.role) {
-            (Kind::Hello, Role::Acceptor) => self.handle_hello(&frame, out),
-            (Kind::Welcome, Role::Initiator) => self.handle_welcome(&frame, out),
-            (Kind::Confirm, Role::Acceptor) => self.handle_confirm(&frame),
-            (Kind::Refuse, _) => self.handle_refuse(&frame),
-            (Kind::ProtocolError, _) => self.handle_protocol_error(&frame),
+            (Kind::Hello, Role::Acceptor) => self.handle_hello(frame, out),
+            (Kind::Welcome, Role::Initiator) => self.handle_welcome(frame, out),
+            (Kind::Confirm, Role::Acceptor) => self.handle_confirm(frame),
+            (Kind::Refuse, _) => self.handle_refuse(frame),
+            (Kind::ProtocolError, _) => self.handle_protocol_error(frame),
             (Kind::Goodbye, _) => {
                 self.end(CloseReason::Goodbye);
                 Ok(())
@@ -192,9 +196,10 @@ impl Session {
     /// The link is gone.
     pub(crate) fn link_lost(&mut self, reason: CloseReason) {
         // A peer that has said goodbye may leave once it has all its answers.
-        let left = matches!(&self.phase, Phase::Open { farewell: Farewell::Answered | Farewell::Heard, .. })
-            && self.outgoing.is_idle();
-        self.end(if left && reason == CloseReason::PeerDied { CloseReason::Goodbye } else { reason });
+        match self.parted() {
+            Some(polite) if self.outgoing.is_idle() && reason == CloseReason::PeerDied => self.end(polite),
+            _ => self.end(reason),
+        }
     }
 
     /// It is over: every call has its answer, every handler is cancelled.
@@ -205,7 +210,8 @@ impl Session {
             Phase::Open { agreed, .. } => Some(Arc::clone(agreed)),
         };
         self.outgoing.end(&reason, &mut self.wakers);
-        self.incoming.end();
+        self.incoming.end(&mut self.wakers);
+        self.assembly = Assembly::default();
         self.outbox.clear();
         self.timers.clear_all();
         self.wakers.append(&mut self.waiting);
@@ -232,7 +238,6 @@ impl Session {
         if self.outgoing.starves_no_more(&self.outbox, out) {
             self.wake_turns();
         }
-        self.end_if_done();
     }
 
     /// Whether something waits for room in the link.
@@ -331,5 +336,14 @@ impl Session {
         if !self.waiting.iter().any(|known| known.will_wake(waker)) {
             self.waiting.push(waker.clone());
         }
+    }
+}
+
+/// Has `waker` woken in place of whoever was to be; nobody, if whoever waits is awake and will ask again.
+#[inline]
+pub(super) fn register(known: &mut Option<Waker>, waker: Option<&Waker>) {
+    match (known, waker) {
+        (Some(known), Some(waker)) => known.clone_from(waker),
+        (known, waker) => *known = waker.cloned(),
     }
 }

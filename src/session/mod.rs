@@ -36,6 +36,8 @@ mod outbox;
 mod outgoing;
 mod rule;
 mod settings;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod simulated;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -44,7 +46,7 @@ mod timers;
 mod turns;
 mod wire;
 
-pub(crate) use call::{Answer, CallRequest, Inbound, StartCall};
+pub(crate) use call::{Answer, CallRequest, Inbound, StartCall, Work};
 pub use close::{CloseReason, ProtocolError, Side};
 pub(crate) use failure::Failure;
 pub use handshake::Refusal;

@@ -94,6 +94,12 @@ impl Outbox {
         }
     }
 
+    /// The bytes of all messages that wait.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn kept(&self) -> usize {
+        self.waiting.iter().map(|message| message.bytes.len()).sum()
+    }
+
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::machine::{Farewell, Phase};
+use super::machine::{Farewell, Phase, register};
 use super::options::Options;
 use super::outbox::Outbox;
 use super::timers::Timer;
@@ -107,6 +107,7 @@ impl Outgoing {
             State::Abandoned => false,
         });
         self.live = 0;
+        self.starved = None;
         self.turns.wake(usize::MAX, wakers);
     }
 
@@ -239,7 +240,7 @@ impl Session {
         self.outgoing.turns.wake(free, &mut self.wakers);
     }
 
-    /// The answer to a request, if it is here; else whom to wake when it is.
+    /// The answer to a request, if it is here; else whom to wake when it is, or nobody if its caller is awake.
     #[inline]
     pub(crate) fn poll_answer(&mut self, id: u64, waker: Option<&Waker>) -> Poll<Answer> {
         let Some(call) = self.outgoing.calls.get_mut(&id) else {
@@ -248,12 +249,7 @@ impl Session {
         };
         match &mut call.state {
             State::Waiting(known) => {
-                if let Some(waker) = waker {
-                    match known {
-                        Some(known) => known.clone_from(waker),
-                        None => *known = Some(waker.clone()),
-                    }
-                }
+                register(known, waker);
                 Poll::Pending
             }
             State::Expired => {
@@ -320,10 +316,9 @@ impl Session {
         self.timers.clear(deadline, Timer::Call(id));
         self.outgoing.live -= 1;
         self.wake_turns();
-        self.end_if_done();
     }
 
-    pub(super) fn handle_answer(&mut self, frame: Frame) -> Result<(), Rule> {
+    pub(super) fn handle_answer(&mut self, frame: &mut Frame) -> Result<(), Rule> {
         let id = frame.header.id;
         let Some(call) = self.outgoing.calls.get_mut(&id) else {
             // Its caller withdrew it before it was sent, or the peer answers twice, which harms nobody.
@@ -332,9 +327,10 @@ impl Session {
         if let State::Answered(_) = call.state {
             return Ok(());
         }
+        let payload = std::mem::take(&mut frame.payload);
         let answer = match frame.header.kind {
-            Kind::Response => Answer::Response(frame.payload),
-            _ => Answer::Failure(Failure::decode(frame.payload).map_err(|_| Rule::FailureForm)?),
+            Kind::Response => Answer::Response(payload),
+            _ => Answer::Failure(Failure::decode(payload).map_err(|_| Rule::FailureForm)?),
         };
         if let State::Waiting(waker) = &mut call.state {
             self.wakers.extend(waker.take());

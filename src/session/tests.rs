@@ -3,7 +3,7 @@
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::simulation::{ECHO, Peer, deliver, pair};
+use super::simulated::{ECHO, Peer, deliver, pair};
 use super::{Answer, CloseReason, Failure, Limits, ProtocolError, Refusal, Rule, Side, StartCall};
 use crate::link::{Buffer, Corrupt, Flags, Frame, Header, Kind};
 
@@ -42,9 +42,9 @@ fn broken_with(limits: Limits, frames: impl IntoIterator<Item = Frame>) -> Rule 
     let Answer::Disconnected { .. } = ({
         let started = peers[1].call(&ECHO, b"pending", None, now);
         let StartCall::Started(id) = started else { panic!("{started:?}") };
-        for frame in frames {
+        for mut frame in frames {
             let peer = &mut peers[1];
-            peer.session.handle(frame, &mut peer.out, &|| now);
+            peer.session.handle(&mut frame, &mut peer.out, &|| now);
         }
         match peers[1].session.poll_answer(id, None) {
             Poll::Ready(answer) => answer,
@@ -160,7 +160,7 @@ fn what_the_link_finds_is_a_broken_rule_too() {
 fn nothing_but_the_handshake_comes_first() {
     for kind in [Kind::Bind, Kind::Call, Kind::Response, Kind::Failure, Kind::Cancel] {
         let [_, mut acceptor] = pair(1 << 20, 1024, Limits::default());
-        acceptor.session.handle(frame(kind, 1, b""), &mut acceptor.out, &Instant::now);
+        acceptor.session.handle(&mut frame(kind, 1, b""), &mut acceptor.out, &Instant::now);
         let expected = CloseReason::Protocol(ProtocolError { rule: Rule::HandshakeFirst, by: Side::Peer });
         assert_eq!(acceptor.session.close_reason(), Some(&expected));
     }
@@ -172,7 +172,7 @@ fn another_version_is_refused_and_both_are_named() {
     let mut hello = peers[0].session.hello(9, 7).encode();
     hello.truncate(hello.len());
     let acceptor = &mut peers[1];
-    acceptor.session.handle(frame(Kind::Hello, 0, &hello), &mut acceptor.out, &Instant::now);
+    acceptor.session.handle(&mut frame(Kind::Hello, 0, &hello), &mut acceptor.out, &Instant::now);
     let refusal = Refusal::Version { newest: 1, least: 1, peer_newest: 9, peer_least: 7 };
     assert_eq!(peers[1].session.close_reason(), Some(&CloseReason::Refused { refusal, by: Side::Local }));
     deliver(&mut peers, Instant::now());
@@ -187,7 +187,7 @@ fn a_malformed_hello_ends_it() {
     let good = initiator.session.hello(1, 1).encode();
     let rule = |payload: &[u8]| {
         let [_, mut acceptor] = pair(1 << 20, 1024, Limits::default());
-        acceptor.session.handle(frame(Kind::Hello, 0, payload), &mut acceptor.out, &Instant::now);
+        acceptor.session.handle(&mut frame(Kind::Hello, 0, payload), &mut acceptor.out, &Instant::now);
         match acceptor.session.close_reason() {
             Some(CloseReason::Protocol(error)) => Some(error.rule),
             None => None,
@@ -215,7 +215,7 @@ fn a_malformed_hello_ends_it() {
 fn the_handshake_must_be_done_in_time() {
     let now = Instant::now();
     let [mut initiator, _] = pair(1 << 20, 1024, Limits::default());
-    let mut settings = super::simulation::settings(Limits::default());
+    let mut settings = super::simulated::settings(Limits::default());
     settings.open_until = Some(now + Duration::from_secs(5));
     initiator.session = super::Session::new(super::Role::Initiator, settings);
     initiator.session.start(&mut initiator.out);
@@ -259,4 +259,31 @@ fn a_caller_whose_time_is_over_waits_no_more() {
     peer.session.handle_timeout(now + Duration::from_millis(2), &mut peer.out);
     let answer = peer.session.wait_turn(&mut ticket, deadline, Waker::noop());
     assert!(matches!(answer, Some(Answer::Failure(Failure::DeadlineExceeded))));
+}
+
+#[test]
+fn nothing_waits_for_room_after_the_end() {
+    let mut peers = pair(3 * (Header::LEN + 64), 64, Limits::default());
+    let now = Instant::now();
+    for peer in &mut peers {
+        peer.session.start(&mut peer.out);
+    }
+    deliver(&mut peers, now);
+    let StartCall::Started(_) = peers[0].call(&ECHO, &[0; 512], None, now) else { panic!() };
+    assert!(matches!(peers[0].call(&ECHO, &[0; 64], None, now), StartCall::Busy));
+    assert!(peers[0].session.wants_space());
+    peers[0].session.link_lost(CloseReason::PeerDied);
+    assert!(!peers[0].session.wants_space());
+}
+
+#[test]
+fn nothing_of_a_message_in_assembly_is_kept_after_the_end() {
+    let mut peers = open();
+    let mut first = frame(Kind::Call, 1, &[&1_000_u64.to_le_bytes()[..], &[7; 900]].concat());
+    first.header.flags = Flags::MORE;
+    let peer = &mut peers[1];
+    peer.session.handle(&mut first, &mut peer.out, &Instant::now);
+    assert_eq!(peer.session.kept(), 900);
+    peer.session.link_lost(CloseReason::PeerDied);
+    assert_eq!(peer.session.kept(), 0);
 }

@@ -1,6 +1,6 @@
 //! Calls between a host and its cell, and what a cell prints.
 
-use transom::{FallbackReason, Host, PeerReason, Transport};
+use transom::{Cause, FallbackReason, Host, PeerReason, Transport};
 
 use crate::cells::{WorkClient, spawn, spawn_without_shm};
 use crate::events::{self, Line};
@@ -18,6 +18,17 @@ pub(crate) async fn without_shared_memory() {
     let fallback = Some(FallbackReason::Peer(PeerReason::SwitchedOff));
     assert_eq!(cell.session().transport(), Transport::Unix { fallback });
     call_both_ways(cell.client()).await;
+}
+
+pub(crate) async fn with_a_cell_that_has_no_runtime() {
+    let host = Host::new();
+    for spawn in [spawn, spawn_without_shm] {
+        let cell = soon(spawn(&host, "blocking").start()).await.expect("a cell");
+        call_both_ways(cell.client()).await;
+        soon(cell.shutdown()).await;
+        let report = soon(cell.deaths().next()).await.expect("a report");
+        assert_eq!(report.cause, Cause::Exit(0));
+    }
 }
 
 /// 32 callers, each of which has the cell call back in every second call.

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
+use std::pin::pin;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
@@ -58,6 +60,8 @@ pub(crate) trait Work {
     async fn add(&self, a: u64, b: u64) -> u64;
     /// What the host makes of the text.
     async fn relay(&self, cx: &Context, text: &str) -> String;
+    /// The process that the cell takes for its host.
+    async fn host(&self, cx: &Context) -> Option<u32>;
     /// Waits until [`CROWD`] calls have come, answers the first [`ANSWERED`] of them, and then kills its process.
     async fn gather(&self) -> u64;
     /// No answer.
@@ -135,8 +139,12 @@ pub(crate) fn hold() -> ExitCode {
 /// A cell's main. Its handlers run in turn, on one thread.
 pub(crate) fn main() -> ExitCode {
     let kind = std::env::args().nth(1).expect("a kind of cell");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let ended = runtime.block_on(run(&kind));
+    let ended = if kind == "blocking" {
+        cell::run_blocking(WorkServer::new(Worker::default())).map(|()| ExitCode::SUCCESS)
+    } else {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(run(&kind))
+    };
     match ended {
         Ok(code) => code,
         Err(CellError::HostGone) => ExitCode::from(HOST_GONE),
@@ -198,6 +206,10 @@ impl Work for Worker {
         cx.client::<HomeClient>().upper(text).await.unwrap_or_else(|error| error.to_string())
     }
 
+    async fn host(&self, cx: &Context) -> Option<u32> {
+        cx.session().peer().pid
+    }
+
     async fn gather(&self) -> u64 {
         let place = self.gathered.fetch_add(1, Ordering::Relaxed);
         if place + 1 == CROWD {
@@ -232,7 +244,10 @@ impl Work for Worker {
     }
 
     async fn spin(&self, cx: &Context) {
-        cx.client::<HomeClient>().begun().await.expect("a host");
+        let home: HomeClient = cx.client();
+        let mut call = pin!(home.begun());
+        // From here on the processor is not given up, whether or not there is an answer already.
+        let _sent = call.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop()));
         loop {
             std::hint::spin_loop();
         }
@@ -244,6 +259,7 @@ impl Work for Worker {
         io::stdout().flush().expect("a host that listens");
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a process that ends in the middle of a call is the point")]
     async fn exit(&self, code: i32) {
         std::process::exit(code)
     }

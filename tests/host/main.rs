@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         start::a_host_that_is_shut_down_starts_nothing,
         calls::both_directions_at_once,
         calls::without_shared_memory,
+        calls::with_a_cell_that_has_no_runtime,
         calls::output_comes_out_as_events,
         death::what_was_answered_is_delivered_and_the_rest_ends,
         death::the_same_without_shared_memory,

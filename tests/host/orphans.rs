@@ -11,7 +11,7 @@ use crate::cells::{AtHome, HOST_GONE, HomeServer, WorkClient, program, spawn, sp
 use crate::probe::{Other, soon};
 use crate::runner;
 
-/// The argument that makes this program a host with two cells, one of them busy, whose process numbers it prints.
+/// The argument that makes this program a host with three cells, the last of them busy, whose process numbers it prints.
 pub(crate) const MIDDLE: &str = "--host-to-kill";
 
 pub(crate) async fn cells_go_with_their_host() {
@@ -30,20 +30,23 @@ fn kill_the_host(transport: &str) {
     let mut middle = command.spawn().expect("a host");
     let mut lines = BufReader::new(middle.stdout.take().expect("a pipe")).lines();
     let mut cell = || {
-        let line = lines.next().expect("two cells").expect("text");
+        let line = lines.next().expect("three cells").expect("text");
         Other::new(line.parse().expect("a process"))
     };
-    let (idle, busy) = (cell(), cell());
-    assert!(idle.is_alive() && busy.is_alive());
+    let (idle, blocking, busy) = (cell(), cell(), cell());
+    assert!(idle.is_alive() && blocking.is_alive() && busy.is_alive());
     middle.kill().expect("it lives");
     let killed = Instant::now();
     idle.wait();
+    blocking.wait();
     let idle_took = killed.elapsed();
     busy.wait();
     let busy_took = killed.elapsed();
-    println!("  {transport}: the idle cell ended {idle_took:?} after its host, the busy one {busy_took:?}");
+    println!("  {transport}: the idle cells ended {idle_took:?} after its host, the busy one {busy_took:?}");
     middle.wait().expect("a child");
-    assert_eq!(idle.reap().exit_status(), Some(HOST_GONE.into()), "it was told");
+    for idle in [idle, blocking] {
+        assert_eq!(idle.reap().exit_status(), Some(HOST_GONE.into()), "it was told");
+    }
     assert_eq!(busy.reap().terminating_signal(), Some(Signal::ABORT.as_raw()), "it was not asked");
     rustix::process::set_child_subreaper(None).expect("it may");
 }
@@ -58,13 +61,14 @@ pub(crate) fn middle() -> ExitCode {
             if std::env::args().any(|argument| argument == "unix") { spawn_without_shm } else { spawn };
         let host = Host::new();
         let idle = soon(spawn(&host, "worker").start()).await.expect("a cell");
+        let blocking = soon(spawn(&host, "blocking").start()).await.expect("a cell");
         let home = AtHome::default();
         let busy = spawn(&host, "worker").serve(HomeServer::new(home.clone()));
         let busy = soon(busy.start()).await.expect("a cell");
         let work: WorkClient = busy.client();
         let spinning = tokio::spawn(async move { work.spin().await });
         soon(home.cell_has_begun()).await;
-        for cell in [&idle, &busy] {
+        for cell in [&idle, &blocking, &busy] {
             println!("{}", cell.pid().expect("it lives"));
         }
         tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await.expect("a pipe");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use transom::cell::{self, CellError};
 use transom::{Cause, DeathReport, HandoverError, Host, InheritError, OpenError, SpawnError, Transport};
 
-use crate::cells::{program, spawn};
+use crate::cells::{WorkClient, program, spawn};
 use crate::probe::{self, LIVENESS, Resources, soon};
 
 fn shell(script: &str) -> Command {
@@ -33,6 +33,7 @@ pub(crate) async fn a_cell_is_ready_and_knows_its_host() {
     let session = soon(cell.ready()).await.expect("ready at once");
     assert_eq!(session.transport(), Transport::Shm);
     assert_eq!(session.peer().pid, cell.pid());
+    assert_eq!(soon(session.client::<WorkClient>().host()).await, Ok(Some(std::process::id())));
 }
 
 pub(crate) async fn a_program_that_does_not_exist() {

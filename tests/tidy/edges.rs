@@ -40,7 +40,7 @@ fn edges(comment: &Token) -> Vec<&str> {
 }
 
 /// The edges that are named once only.
-pub(crate) fn one_ended(sources: &[Source]) -> Vec<Finding> {
+pub(crate) fn one_ended<'s>(sources: impl IntoIterator<Item = &'s Source>) -> Vec<Finding> {
     let mut ends: BTreeMap<&str, Vec<(&Source, usize)>> = BTreeMap::new();
     for source in sources {
         for comment in &source.comments {

@@ -5,7 +5,7 @@ use crate::source::Source;
 
 /// The folders of `src/`, lowest first. A layer names itself and those before it; the layers of one rank do not
 /// know each other.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["sys"],
     &["memory"],
     &["codec"],
@@ -15,10 +15,11 @@ const LAYERS: [&[&str]; 9] = [
     &["service"],
     &["endpoint"],
     &["host", "cell"],
+    &["fuzzing"],
 ];
 
-/// Layers that no other may name: they measure what lies below them, and nothing is built on them.
-const LEAVES: [&str; 1] = ["limits"];
+/// Layers that no other may name: they measure or test what lies below them, and nothing is built on them.
+const LEAVES: [&str; 2] = ["limits", "fuzzing"];
 
 /// Where in the order a layer is.
 pub(crate) fn rank(layer: &str) -> Option<usize> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// A source file.
 pub(crate) struct Source {
@@ -184,17 +185,18 @@ pub(crate) fn page(name: &str) -> String {
 }
 
 /// Every source file but those that are meant not to compile.
-pub(crate) fn sources() -> Vec<Source> {
-    let mut paths = Vec::new();
-    walk(root(), &mut paths);
-    paths.sort();
-    let read = |path: &PathBuf| {
-        let name = path.strip_prefix(root()).unwrap_or(path).to_string_lossy().replace('\\', "/");
-        Source::new(&name, &page(&name))
-    };
-    let sources: Vec<Source> = paths.iter().map(read).collect();
-    assert!(sources.iter().any(|source| source.path == "src/lib.rs"), "the sources were not found");
-    sources
+pub(crate) fn sources() -> &'static [Source] {
+    static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
+        let mut paths = Vec::new();
+        walk(root(), &mut paths);
+        paths.sort();
+        let name = |path: &PathBuf| path.strip_prefix(root()).unwrap_or(path).to_string_lossy().into_owned();
+        let sources: Vec<Source> =
+            paths.iter().map(name).map(|name| Source::new(&name, &page(&name))).collect();
+        assert!(sources.iter().any(|source| source.path == "src/lib.rs"), "the sources were not found");
+        sources
+    });
+    &SOURCES
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -37,7 +37,7 @@ impl Row {
             p999_ns: Some(figures.p999_ns),
             per_second: Some(figures.per_second.round() as u64),
             limit_p50_ns: figures.limit.map(|(p50_ns, _)| p50_ns),
-            ratio: figures.limit.map(|(_, ratio)| thousandths(ratio)),
+            ratio: figures.limit.map(|(_, ratio)| rounded(ratio, 1e6)),
             ..Self::idle(case, figures.cpu)
         }
     }
@@ -55,13 +55,14 @@ impl Row {
             per_second: None,
             limit_p50_ns: None,
             ratio: None,
-            cpu_ms: thousandths(cpu.as_secs_f64() * 1e3),
+            cpu_ms: rounded(cpu.as_secs_f64() * 1e3, 1e3),
         }
     }
 }
 
-fn thousandths(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
+/// A value to the nearest `part`th.
+fn rounded(value: f64, part: f64) -> f64 {
+    (value * part).round() / part
 }
 
 /// Where rows go, one by one as they are measured.
@@ -176,12 +177,12 @@ mod tests {
             p99_ns: 300,
             p999_ns: 9000,
             per_second: 4_500_000.4,
-            limit: Some((150, 1.333_333)),
+            limit: Some((150, 1.333_333_333)),
             cpu: Duration::from_micros(1500),
         };
         assert_eq!(
             serde_json::to_string(&Row::calls(CASE, &figures)).unwrap(),
-            r#"{"scenario":"unary-hot-raw","transport":"shm","api":"async","p50_ns":200,"p90_ns":210,"p99_ns":300,"p999_ns":9000,"per_second":4500000,"limit_p50_ns":150,"ratio":1.333,"cpu_ms":1.5}"#
+            r#"{"scenario":"unary-hot-raw","transport":"shm","api":"async","p50_ns":200,"p90_ns":210,"p99_ns":300,"p999_ns":9000,"per_second":4500000,"limit_p50_ns":150,"ratio":1.333333,"cpu_ms":1.5}"#
         );
         let idle = Row::idle(Case { scenario: Scenario::IdleCpu, ..CASE }, Duration::from_micros(120));
         assert_eq!(

@@ -14,6 +14,11 @@ pub trait ConsumerSide {
     /// Copies the bytes at the offset `at` of the ring, which the peer may be writing; the range is within
     /// the capacity.
     fn read(&self, at: usize, into: &mut [u8]);
+    /// The next frame will begin at the offset `at`: a hint, while there is none, to have it near.
+    #[inline]
+    fn expect(&self, at: usize) {
+        let _unused = at;
+    }
 }
 
 /// The private positions of a consumer.
@@ -100,8 +105,12 @@ impl Consumer {
     pub fn is_empty<S: ConsumerSide>(&mut self, side: &S) -> Result<bool, Corrupt> {
         if self.taken == self.tail {
             self.refresh(side)?;
+            if self.taken == self.tail {
+                side.expect(index(self.capacity.offset(self.taken)));
+                return Ok(true);
+            }
         }
-        Ok(self.taken == self.tail)
+        Ok(false)
     }
 
     #[inline]

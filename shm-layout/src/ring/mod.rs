@@ -39,12 +39,11 @@ pub use consumer::{Consumer, ConsumerSide, Taken};
 pub use error::{Corrupt, ReserveError};
 pub use producer::{Producer, ProducerSide, Reservation};
 
+pub use crate::sync::ALIGN;
 use crate::sync::MIN_RING;
 
 /// Bytes of a frame's header.
 pub const HEADER: usize = 32;
-/// Frames begin at multiples of this.
-pub const ALIGN: u64 = 8;
 /// The kind byte of a pad frame.
 pub const PAD: u8 = 0;
 /// The most a ring may hold: offsets and lengths stay far from the limits of their types.

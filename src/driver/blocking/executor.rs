@@ -1,4 +1,5 @@
-//! The small executor of a resident thread: handlers that did not finish at once. It offers no timers and no I/O.
+//! The small executor of a blocking session's thread: handlers that did not finish at once. It offers no timers and no
+//! I/O.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,12 +7,17 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::driver::Handler;
 use crate::driver::serving::{Executor, discard, poll_caught};
-use crate::link::Signal;
 
 /// The pending handlers of one session.
 pub(super) struct Pending {
-    signal: Arc<dyn Signal>,
+    woken: Arc<Woken>,
     handlers: Vec<Running>,
+}
+
+/// Whether any handler was woken, and the thread to tell.
+struct Woken {
+    any: AtomicBool,
+    thread: Waker,
 }
 
 struct Running {
@@ -23,27 +29,46 @@ struct Running {
 
 struct Flag {
     woken: AtomicBool,
-    signal: Arc<dyn Signal>,
+    all: Arc<Woken>,
 }
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
         // sync: executor.woken (set) -> Pending::poll
         if !self.woken.swap(true, Ordering::Release) {
-            self.signal.wake_local();
+            // sync: executor.any (set) -> Pending::poll
+            self.all.any.store(true, Ordering::Release);
+            self.all.thread.wake_by_ref();
         }
     }
 }
 
 impl Pending {
-    /// No handlers; `signal` wakes the thread that polls them.
-    pub(super) fn new(signal: Arc<dyn Signal>) -> Self {
-        Self { signal, handlers: Vec::new() }
+    /// No handlers; `thread` wakes the one that polls them.
+    pub(super) fn new(thread: Waker) -> Self {
+        Self { woken: Arc::new(Woken { any: AtomicBool::new(false), thread }), handlers: Vec::new() }
     }
 
-    /// Polls the handlers that were woken; whether any was.
-    pub(super) fn poll(&mut self) -> bool {
-        let mut polled = false;
+    /// Whether any handler was woken.
+    pub(super) fn is_woken(&self) -> bool {
+        self.woken.any.load(Ordering::Relaxed)
+    }
+
+    /// Drops the handler of a request, if it runs here.
+    pub(super) fn cancel(&mut self, id: u64) {
+        if let Some(at) = self.handlers.iter().position(|running| running.id == id) {
+            discard(self.handlers.swap_remove(at).handler);
+        }
+    }
+
+    /// Polls the handlers that were woken.
+    pub(super) fn poll(&mut self) {
+        // sync: executor.any (taken) -> Flag::wake. Before the flags: one that is set from here on sets this again.
+        self.woken.any.swap(false, Ordering::AcqRel);
         let mut at = 0;
         while let Some(running) = self.handlers.get_mut(at) {
             // sync: executor.woken (taken) -> Flag::wake
@@ -51,28 +76,21 @@ impl Pending {
                 at += 1;
                 continue;
             }
-            polled = true;
             match poll_caught(&mut running.handler, &mut Context::from_waker(&running.waker)) {
                 Poll::Pending => at += 1,
                 Poll::Ready(_) => discard(self.handlers.swap_remove(at).handler),
             }
         }
-        polled
     }
 }
 
 impl Executor for Pending {
     fn adopt(&mut self, id: u64, handler: Handler) {
         // Woken from the start: its first poll here registers this waker.
-        let flag = Arc::new(Flag { woken: AtomicBool::new(true), signal: Arc::clone(&self.signal) });
+        let flag = Arc::new(Flag { woken: AtomicBool::new(true), all: Arc::clone(&self.woken) });
+        self.woken.any.store(true, Ordering::Relaxed);
         let waker = Waker::from(Arc::clone(&flag));
         self.handlers.push(Running { id, handler, flag, waker });
-    }
-
-    fn cancel(&mut self, id: u64) {
-        if let Some(at) = self.handlers.iter().position(|running| running.id == id) {
-            discard(self.handlers.swap_remove(at).handler);
-        }
     }
 }
 

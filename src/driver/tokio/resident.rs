@@ -12,19 +12,19 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 use super::tasks::Tasks;
-use crate::driver::engine::{Engine, FRAMES_AT_A_TIME, RESIDENT, Resident};
-use crate::driver::serving::{Served, serve};
+use crate::driver::core::{Core, FRAMES_AT_A_TIME, Sleeper};
+use crate::driver::engine::Engine;
+use crate::driver::serving::begin;
 use crate::driver::{Dispatch, Slots};
-use crate::link::{Link, SleepMode};
-use crate::session::{CloseReason, Negotiated, Session};
+use crate::link::Link;
+use crate::session::{CloseReason, Negotiated, Session, Work};
 use crate::sys::watch::{self, Watched};
 
 /// Looks into an empty link within one poll, before other tasks get a turn.
 const LOOKS_IN_POLL: u32 = 128;
-
-/// Rounds of serving and looking within one poll: a peer that has its next request there as soon as it is answered must
-/// not keep other tasks from their turn.
-const ROUNDS_IN_POLL: u32 = 32;
+/// Turns within one poll: a peer that has its next request there as soon as it is answered must not keep other tasks
+/// from theirs.
+const TURNS_IN_POLL: u32 = 32;
 
 /// Starts a session on a link as a task of the current runtime.
 ///
@@ -49,9 +49,9 @@ pub(crate) fn start(
         Some(lifeline) => Some(watch::register(lifeline, Interest::READABLE)?),
         None => None,
     };
-    let engine = Engine::new(session, link, dispatch, Resident::Task);
+    let engine = Engine::new(session, link, dispatch);
     // The hello is on the link but not yet published.
-    engine.with(|_, _| ());
+    engine.with(|_| ());
     let mut task = Task {
         engine: Arc::clone(&engine),
         bell,
@@ -60,7 +60,6 @@ pub(crate) fn start(
         timer_at: None,
         slots: Slots::default(),
         tasks: Tasks::default(),
-        rounds: 0,
     };
     tokio::spawn(poll_fn(move |cx| task.poll(cx)));
     Ok(engine)
@@ -71,7 +70,7 @@ pub(crate) fn start(
 /// # Errors
 /// Why the session ended instead.
 pub(crate) async fn wait_open(engine: &Engine) -> Result<Arc<Negotiated>, CloseReason> {
-    poll_fn(|cx| engine.with(|session, _| session.poll_open(cx.waker()))).await
+    poll_fn(|cx| engine.with(|core| core.session.poll_open(cx.waker()))).await
 }
 
 struct Task {
@@ -82,83 +81,75 @@ struct Task {
     timer_at: Option<Instant>,
     slots: Slots,
     tasks: Tasks,
-    /// Polls since the last message in which the link was looked into in vain.
-    rounds: u32,
+}
+
+/// What a turn in the core came to.
+enum Turn {
+    Work(Work),
+    /// The peer is to be rung before this task looks on.
+    Again,
+    /// Others have their turn before this task looks on.
+    Yield,
+    /// Nothing is there, and looking on does not pay.
+    Nothing,
+    /// This task sleeps on the bell, or a thread does and serves it.
+    Asleep,
 }
 
 impl Task {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let engine = Arc::clone(&self.engine);
-        engine.local.register(cx.waker());
-        // Before anything that it could return from: a task that is polled is not asleep, and what woke it will not
-        // wake it again. Whoever gives the role up meanwhile is not to count on it.
-        engine.leave_bell(RESIDENT);
-        let mut frames = 0;
-        for _ in 0..ROUNDS_IN_POLL {
-            if serve(&engine, &mut self.slots, &mut self.tasks) == Served::Some {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            // A caller that holds the role wakes this task when it leaves.
-            let Some(mut intake) = engine.take_role() else { return Poll::Pending };
-            let mut looks = 0;
-            let found = loop {
-                match engine.take_frame(&mut intake, |session| (session.has_requests(), session.is_over())) {
-                    Some((true, _)) => break true,
-                    Some((false, true)) => break false,
-                    Some(_) if frames == FRAMES_AT_A_TIME => break true,
-                    Some(_) => {
-                        self.rounds = 0;
-                        (looks, frames) = (0, frames + 1);
-                    }
-                    None if looks >= LOOKS_IN_POLL || !intake.spin.pays() => break false,
-                    None => {
-                        looks += 1;
-                        std::hint::spin_loop();
-                    }
-                }
+        for _ in 0..TURNS_IN_POLL {
+            // Whoever is in the core is so for a moment only, and a task must not wait for it.
+            let turn = engine.try_with(|core| self.look(core, cx)).unwrap_or(Turn::Yield);
+            let turn = match turn {
+                Turn::Nothing if self.poll_events(cx) => continue,
+                Turn::Nothing => engine.try_with(|core| fall_asleep(core, cx)).unwrap_or(Turn::Yield),
+                turn => turn,
             };
-            if engine.is_lost() {
-                engine.bury(&mut intake);
+            match turn {
+                Turn::Work(Work::Serve(inbound)) => begin(&engine, inbound, &mut self.slots, &mut self.tasks),
+                Turn::Work(Work::Drop(id)) => self.tasks.cancel(id),
+                Turn::Work(Work::Over) => return Poll::Ready(()),
+                Turn::Again | Turn::Nothing => {}
+                Turn::Yield => break,
+                Turn::Asleep => return Poll::Pending,
             }
-            if found {
-                self.rounds = 0;
-                engine.leave(intake, false);
-                if frames == FRAMES_AT_A_TIME {
-                    break;
-                }
-                continue;
-            }
-            if engine.peek(|session| session.is_over()) {
-                engine.leave(intake, false);
-                engine.wake_all();
-                return Poll::Ready(());
-            }
-            self.rounds += 1;
-            if intake.spin.looks_on(self.rounds * LOOKS_IN_POLL) && engine.signal.may_spin() {
-                engine.leave(intake, false);
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            self.rounds = 0;
-            intake.spin.about_to_sleep(Instant::now());
-            if self.poll_events(cx) {
-                engine.leave(intake, false);
-                continue;
-            }
-            engine.enter_bell(RESIDENT);
-            if engine.announce(&mut intake, SleepMode::Descriptor).is_some() {
-                let _wanted_is_served_by_the_sleeper = intake.release();
-                return Poll::Pending;
-            }
-            engine.leave_bell(RESIDENT);
-            engine.leave(intake, false);
         }
-        // Time, and the peer's death, are not to wait for the end of a flood either.
+        // Time, and the peer's death, are not to wait for the end of a flood.
         let _looks_again_anyway = self.poll_events(cx);
-        // The role is free and nobody sleeps on the bell: this task is scheduled to look (E1).
+        // Nobody sleeps on the bell: this task is about to look (E1).
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Looks for something to do, for as long as that may pay.
+    fn look(&self, core: &mut Core, cx: &Context<'_>) -> Turn {
+        core.task_returned(cx.waker());
+        core.awake();
+        let (mut looks, mut frames) = (0, 0);
+        loop {
+            if let Poll::Ready(work) = core.session.poll_work(None) {
+                return Turn::Work(work);
+            }
+            if core.take_frame() {
+                (looks, frames) = (0, frames + 1);
+                if core.publish() {
+                    return Turn::Again;
+                }
+                if frames == FRAMES_AT_A_TIME {
+                    return Turn::Yield;
+                }
+            } else if !core.looks_on(looks, &*self.engine.signal) {
+                core.spin.about_to_sleep(Instant::now());
+                return Turn::Nothing;
+            } else if looks == LOOKS_IN_POLL || self.engine.is_wanted() {
+                return Turn::Yield;
+            } else {
+                looks += 1;
+                std::hint::spin_loop();
+            }
+        }
     }
 
     /// Arms everything that can wake this task; whether something calls for another round at once.
@@ -166,14 +157,21 @@ impl Task {
         let mut again = false;
         while let Some(Poll::Ready(Ok(mut bell))) = self.bell.as_ref().map(|bell| bell.poll_read_ready(cx)) {
             self.engine.signal.clear();
+            if bell.ready().is_read_closed() {
+                // Nobody is left who could ring: the peer is gone. This readiness stays, and looking for its end
+                // would keep the task from ever looking at the lifeline.
+                self.engine.hung_up();
+                again = true;
+                break;
+            }
             bell.clear_ready();
         }
         if let Some(bell) = &self.bell {
             // Every step publishes what the kernel would not take before.
-            while self.engine.with(|_, out| out.is_backed_up())
+            while self.engine.with(|core| core.out.is_backed_up())
                 && let Poll::Ready(Ok(mut room)) = bell.poll_write_ready(cx)
             {
-                if self.engine.with(|_, out| out.is_backed_up()) {
+                if self.engine.with(|core| core.out.is_backed_up()) {
                     room.clear_ready();
                 }
             }
@@ -203,15 +201,21 @@ impl Task {
         }
         ready!(self.timer.as_mut().poll(cx));
         self.timer_at = None;
-        self.engine.with(|session, out| session.handle_timeout(Instant::now(), out));
+        self.engine.with(Core::expire);
         Poll::Ready(())
     }
+}
+
+fn fall_asleep(core: &mut Core, cx: &Context<'_>) -> Turn {
+    if let Poll::Ready(work) = core.session.poll_work(Some(cx.waker())) {
+        return Turn::Work(work);
+    }
+    if core.has_thread() || core.fall_asleep(Sleeper::Task).is_some() { Turn::Asleep } else { Turn::Again }
 }
 
 /// A runtime that ends before the session ends it: nobody looks after it any more.
 impl Drop for Task {
     fn drop(&mut self) {
-        self.engine.with(|session, out| session.close(CloseReason::Shutdown, out));
-        self.engine.wake_all();
+        self.engine.with(|core| core.session.close(CloseReason::Shutdown, &mut *core.out));
     }
 }

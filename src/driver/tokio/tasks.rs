@@ -1,18 +1,21 @@
 //! Handlers that did not finish at once, as tasks of the runtime.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustc_hash::FxHashMap;
 use tokio::task::AbortHandle;
 
 use crate::driver::Handler;
-use crate::driver::engine::lock;
 use crate::driver::serving::{Executor, poll_caught};
 
 /// The tasks of one session's pending handlers.
 #[derive(Default)]
 pub(super) struct Tasks(Arc<Mutex<FxHashMap<u64, AbortHandle>>>);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Takes a task off the list when it ends, however it ends.
 struct Listed {
@@ -37,8 +40,11 @@ impl Executor for Tasks {
         });
         tasks.insert(id, task.abort_handle());
     }
+}
 
-    fn cancel(&mut self, id: u64) {
+impl Tasks {
+    /// Drops the handler of a request, if it runs here.
+    pub(super) fn cancel(&self, id: u64) {
         let task = lock(&self.0).remove(&id);
         if let Some(task) = task {
             task.abort();

@@ -1,6 +1,6 @@
 //! Calls by threads that block.
 
-use std::sync::{Barrier, Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::bench::sample::{Latencies, Sample, sample};
 
 /// Serves whoever connects first, on a thread of this process.
 pub(super) fn serve_here(address: &str, cpu: Option<usize>) -> Result<(), BenchError> {
-    let listener = Server::new(address, BenchServer::new(Mine)).bind_blocking()?;
+    let listener = Server::new(address, BenchServer::new(Mine::new())).bind_blocking()?;
     thread::Builder::new().name("bench-server".to_owned()).spawn(move || -> Result<(), BenchError> {
         // The session's own thread is started from here, and so runs where this one does.
         pin::pin(cpu)?;
@@ -89,19 +89,19 @@ fn call(client: &BenchBlockingClient, operation: &Operation) -> Result<(), Bench
     if right { Ok(()) } else { Err(BenchError::WrongAnswer) }
 }
 
-/// As many threads as calls are to be in flight, each with one call after another.
+/// As many threads as calls are to be in flight, each with one call after another. They meet at the service first.
 fn concurrently(
     client: &BenchBlockingClient,
     operation: &Operation,
     time: Duration,
 ) -> Result<Sample, BenchError> {
     let latencies = Mutex::new(Latencies::new());
-    let together = Barrier::new(IN_FLIGHT + 1);
+    let begin = OnceLock::new();
     thread::scope(|scope| {
         let caller = || -> Result<(), BenchError> {
-            together.wait();
-            let begin = Instant::now();
-            let mut last = begin;
+            client.meet()?;
+            let begin = *begin.get_or_init(Instant::now);
+            let mut last = Instant::now();
             loop {
                 call(client, operation)?;
                 let now = Instant::now();
@@ -113,12 +113,11 @@ fn concurrently(
             }
         };
         let callers: Vec<_> = (0..IN_FLIGHT).map(|_| scope.spawn(caller)).collect();
-        together.wait();
-        let begin = Instant::now();
         for caller in callers {
             caller.join().map_err(|_| BenchError::Panicked)??;
         }
-        Ok(begin)
-    })
-    .map(|begin| Sample::since(begin, latencies.into_inner().unwrap_or_else(PoisonError::into_inner)))
+        Ok::<(), BenchError>(())
+    })?;
+    let begin = *begin.get_or_init(Instant::now);
+    Ok(Sample::since(begin, latencies.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }

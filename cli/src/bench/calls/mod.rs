@@ -73,7 +73,7 @@ pub(super) fn open<'a>(
 
 /// The other process's part: serves at `address` for ever.
 pub(super) fn serve(address: &str, driver: &Driver, starter: Starter) -> Result<(), BenchError> {
-    let server = Server::new(address, BenchServer::new(Mine));
+    let server = Server::new(address, BenchServer::new(Mine::new()));
     match driver {
         Driver::Tokio(runtime) => runtime.block_on(async {
             let listener = server.bind()?;

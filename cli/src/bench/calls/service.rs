@@ -1,6 +1,9 @@
 //! The service that is called.
 
+use tokio::sync::Barrier;
+
 use super::own_cpu;
+use crate::bench::limit::IN_FLIGHT;
 
 /// What there is to call.
 #[transom::service]
@@ -9,14 +12,28 @@ pub(super) trait Bench {
     fn echo(&self, bytes: &[u8]) -> Vec<u8>;
     /// The sum.
     fn add(&self, a: u64, b: u64) -> u64;
+    /// Answers when as many callers as are to be in flight are waiting for it.
+    async fn meet(&self);
     /// The CPU time that the serving process has used, in nanoseconds.
     fn cpu_ns(&self) -> u64;
 }
 
 /// Does as little as can be done.
-pub(super) struct Mine;
+pub(super) struct Mine {
+    together: Barrier,
+}
+
+impl Mine {
+    pub(super) fn new() -> Self {
+        Self { together: Barrier::new(IN_FLIGHT) }
+    }
+}
 
 impl Bench for Mine {
+    async fn meet(&self) {
+        let _leader = self.together.wait().await;
+    }
+
     fn echo(&self, bytes: &[u8]) -> Vec<u8> {
         bytes.to_vec()
     }

@@ -1,6 +1,6 @@
 //! Calls by tasks of a runtime.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
@@ -20,7 +20,7 @@ use crate::bench::sample::{Latencies, Sample, sample_async};
 /// Serves whoever connects, as a task of `runtime`.
 pub(super) fn serve_here(address: &str, runtime: &Runtime) -> Result<(), BenchError> {
     let _entered = runtime.enter();
-    let listener = Server::new(address, BenchServer::new(Mine)).bind()?;
+    let listener = Server::new(address, BenchServer::new(Mine::new())).bind()?;
     runtime.spawn(listener.run());
     Ok(())
 }
@@ -71,7 +71,7 @@ impl Subject for Calls<'_> {
     }
 
     fn idle(&mut self, time: Duration) -> Result<(), BenchError> {
-        self.runtime.block_on(tokio::time::sleep(time));
+        self.runtime.block_on(async { tokio::time::sleep(time).await });
         Ok(())
     }
 
@@ -95,18 +95,22 @@ async fn call(client: &BenchClient, operation: &Operation) -> Result<(), BenchEr
     if right { Ok(()) } else { Err(BenchError::WrongAnswer) }
 }
 
-/// As many tasks as calls are to be in flight, each with one call after another.
+/// As many tasks as calls are to be in flight, each with one call after another. They meet at the service first: a task
+/// whose calls are answered at once would have none in flight when the next one has its turn.
 async fn concurrently(
     client: &BenchClient,
     operation: &Arc<Operation>,
     time: Duration,
 ) -> Result<Sample, BenchError> {
     let latencies = Arc::new(Mutex::new(Latencies::new()));
-    let begin = Instant::now();
+    let begin = Arc::new(OnceLock::new());
     let mut callers = JoinSet::new();
     for _ in 0..IN_FLIGHT {
-        let (client, operation, latencies) = (client.clone(), Arc::clone(operation), Arc::clone(&latencies));
+        let (client, operation) = (client.clone(), Arc::clone(operation));
+        let (latencies, begin) = (Arc::clone(&latencies), Arc::clone(&begin));
         callers.spawn(async move {
+            client.meet().await?;
+            let begin = *begin.get_or_init(Instant::now);
             let mut last = Instant::now();
             loop {
                 call(&client, &operation).await?;
@@ -122,6 +126,7 @@ async fn concurrently(
     while let Some(ended) = callers.join_next().await {
         ended.map_err(|_| BenchError::Panicked)??;
     }
+    let begin = *begin.get_or_init(Instant::now);
     let mut latencies = latencies.lock().unwrap_or_else(PoisonError::into_inner);
     Ok(Sample::since(begin, std::mem::replace(&mut latencies, Latencies::new())))
 }

@@ -100,3 +100,43 @@ pub(super) fn answer(case: Case, starter: UnixStream) -> Result<(), BenchError> 
         (Some(Kind::Socket { bytes, .. }), Driver::Threads) => socket::answer(starter, bytes),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::options::Api;
+    use clap::ValueEnum;
+
+    fn kind(scenario: Scenario, transport: Transport, pin: Pin) -> Option<Kind> {
+        Kind::of(Case { scenario, transport, api: Api::Async, pin })
+    }
+
+    #[test]
+    fn echoes_carry_their_payload_and_calls_do_not() {
+        let line = |payload| Some(Kind::Line { payload, waiting: Waiting::Spinning });
+        assert_eq!(kind(Scenario::UnaryHotRaw, Transport::Shm, Pin::Apart), line(0));
+        assert_eq!(kind(Scenario::Echo64k, Transport::Shm, Pin::None), line(65_536));
+        let socket = |bytes, calls| Some(Kind::Socket { bytes, calls });
+        assert_eq!(kind(Scenario::UnaryHotRaw, Transport::Unix, Pin::Apart), socket(16, 1));
+        assert_eq!(kind(Scenario::UnaryConc64, Transport::Unix, Pin::Apart), socket(1024, 64));
+    }
+
+    #[test]
+    fn nobody_spins_on_a_shared_cpu() {
+        for &scenario in Scenario::value_variants() {
+            let spins = match kind(scenario, Transport::Shm, Pin::Same) {
+                Some(Kind::Line { waiting, .. } | Kind::Ring { waiting, .. }) => waiting == Waiting::Spinning,
+                Some(Kind::Wake | Kind::Socket { .. }) | None => false,
+            };
+            assert!(!spins, "{scenario:?}");
+        }
+    }
+
+    #[test]
+    fn one_process_and_an_idle_pair_have_no_limit() {
+        for &scenario in Scenario::value_variants() {
+            assert_eq!(kind(scenario, Transport::Mem, Pin::Apart), None);
+        }
+        assert_eq!(kind(Scenario::IdleCpu, Transport::Shm, Pin::Apart), None);
+    }
+}

@@ -9,15 +9,12 @@ use std::time::{Duration, Instant};
 
 use transom::__limits::Ring;
 
-use super::turns::{Answerer, Turns, each_round};
+use super::turns::{Answerer, LOOKS, Turns, each_round};
 use super::{IN_FLIGHT, Waiting};
 use crate::bench::error::BenchError;
 use crate::bench::peer::Peer;
 use crate::bench::rounds::Limit;
 use crate::bench::sample::{Latencies, Sample};
-
-/// Looks in vain after which the starter makes sure that there still is somebody.
-const LOOKS: u32 = 1 << 22;
 
 /// Frames there and back.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ const PONG: u32 = 2;
 const STOP: u32 = 3;
 
 /// Looks in vain after which a starter makes sure that there still is somebody.
-const LOOKS: u32 = 1 << 22;
+pub(super) const LOOKS: u32 = 1 << 22;
 /// Sleep in vain after which it does.
 const NAP: Duration = Duration::from_secs(1);
 

@@ -1,0 +1,162 @@
+//! A thread that waits for something of a session: it looks for itself while that pays, and sleeps on the bell, or
+//! parks while another thread does either.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
+use std::thread::Thread;
+use std::time::Instant;
+
+use crate::driver::core::{Core, FRAMES_AT_A_TIME, Sleeper};
+use crate::driver::engine::Engine;
+use crate::link::{Note, Signal, Transmit};
+use crate::session::Session;
+
+/// A thread that waits.
+pub(in crate::driver) struct Waiter {
+    thread: Thread,
+    signal: Arc<dyn Signal>,
+    /// Where it waits: on the bell, or parked. Written in the core; whoever wakes it has been there since.
+    on_bell: AtomicBool,
+}
+
+impl Waiter {
+    /// This thread, which is to wait for something of the session with this signal.
+    pub(in crate::driver) fn new(engine: &Engine) -> Arc<Self> {
+        let (thread, signal) = (std::thread::current(), Arc::clone(&engine.signal));
+        Arc::new(Self { thread, signal, on_bell: AtomicBool::new(false) })
+    }
+}
+
+impl Wake for Waiter {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.on_bell.load(Ordering::Relaxed) {
+            self.signal.wake_local();
+        } else {
+            self.thread.unpark();
+        }
+    }
+}
+
+/// What a turn in the core came to.
+enum Turn<T> {
+    Done(T),
+    /// Others want the core, or are to be rung and woken.
+    Again,
+    Sleep {
+        note: Note,
+        local: u32,
+        until: Option<Instant>,
+    },
+    Park {
+        until: Option<Instant>,
+    },
+}
+
+/// Waits until `ready` gives something. It is called in the core: with a waker to register when this thread is about
+/// to sleep, else without.
+pub(in crate::driver) fn wait<T>(
+    engine: &Engine,
+    waiter: &mut Option<Arc<Waiter>>,
+    mut ready: impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
+) -> T {
+    loop {
+        match engine.with(|core| turn(engine, core, waiter, &mut ready)) {
+            Turn::Done(done) => return done,
+            Turn::Again => engine.give_way(),
+            Turn::Sleep { note, local, until } => engine.signal.wait(note, local, until),
+            Turn::Park { until: None } => std::thread::park(),
+            Turn::Park { until: Some(at) } => {
+                std::thread::park_timeout(at.saturating_duration_since(Instant::now()));
+            }
+        }
+    }
+}
+
+#[inline]
+fn turn<T>(
+    engine: &Engine,
+    core: &mut Core,
+    waiter: &mut Option<Arc<Waiter>>,
+    ready: &mut impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
+) -> Turn<T> {
+    // Before anything that a local wake-up tells of is looked at.
+    let local = engine.signal.local();
+    if let Some(waiter) = waiter {
+        core.returned(waiter);
+        core.expire();
+    }
+    if core.has_looker() {
+        return park(engine, core, waiter, ready);
+    }
+    core.awake();
+    let (mut looks, mut frames) = (0, 0);
+    loop {
+        if let Some(done) = ready(&mut core.session, &mut *core.out, None) {
+            core.leave();
+            return Turn::Done(done);
+        }
+        let pays = loop {
+            if core.take_frame() {
+                (looks, frames) = (0, frames + 1);
+                break true;
+            }
+            if engine.is_wanted() {
+                core.give_way(waiter.get_or_insert_with(|| Waiter::new(engine)));
+                return Turn::Again;
+            }
+            if !core.looks_on(looks, &*engine.signal) {
+                break false;
+            }
+            looks += 1;
+            std::hint::spin_loop();
+        };
+        if !pays {
+            break;
+        }
+        if frames == FRAMES_AT_A_TIME {
+            // The next turn looks at the time.
+            core.give_way(waiter.get_or_insert_with(|| Waiter::new(engine)));
+            return Turn::Again;
+        }
+        if core.publish() {
+            return Turn::Again;
+        }
+    }
+    core.spin.about_to_sleep(Instant::now());
+    if core.has_sleeper() {
+        return park(engine, core, waiter, ready);
+    }
+    let waiter = waiter.get_or_insert_with(|| Waiter::new(engine));
+    waiter.on_bell.store(true, Ordering::Relaxed);
+    if let Some(done) = ready(&mut core.session, &mut *core.out, Some(&Waker::from(Arc::clone(waiter)))) {
+        core.leave();
+        return Turn::Done(done);
+    }
+    match core.fall_asleep(Sleeper::Thread(Arc::clone(waiter))) {
+        Some(note) => Turn::Sleep { note, local, until: core.session.next_timeout() },
+        None => Turn::Again,
+    }
+}
+
+/// Another thread looks, or somebody sleeps on the bell: whoever it is serves this thread, or hands that on.
+#[cold]
+fn park<T>(
+    engine: &Engine,
+    core: &mut Core,
+    waiter: &mut Option<Arc<Waiter>>,
+    ready: &mut impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
+) -> Turn<T> {
+    let waiter = waiter.get_or_insert_with(|| Waiter::new(engine));
+    waiter.on_bell.store(false, Ordering::Relaxed);
+    if let Some(done) = ready(&mut core.session, &mut *core.out, Some(&Waker::from(Arc::clone(waiter)))) {
+        core.leave();
+        return Turn::Done(done);
+    }
+    core.park(waiter);
+    Turn::Park { until: core.session.next_timeout() }
+}

@@ -1,0 +1,359 @@
+//! What is behind an engine's lock: the session, the link's two halves, and who waits how.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use super::blocking::Waiter;
+use crate::link::{Corrupt, Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit};
+use crate::memory::{LOOKS, SpinPolicy};
+use crate::session::{CloseReason, Session};
+
+/// Frames taken in before anything else is looked at: time, others' turn.
+pub(super) const FRAMES_AT_A_TIME: u32 = 256;
+
+/// What is behind an engine's lock.
+pub(super) struct Core {
+    pub(super) session: Session,
+    pub(super) out: Box<dyn Transmit>,
+    receive: Box<dyn Receive>,
+    /// Where frames come to.
+    frame: Frame,
+    pub(super) spin: SpinPolicy,
+    /// Nothing more comes in.
+    ended: bool,
+    /// The peer has been shown that the session is over.
+    over: bool,
+    /// Frames have been taken whose space the peer has not had back.
+    owes_space: bool,
+    /// Frames have been published for which the peer has not been rung.
+    owes_ring: bool,
+    /// The task that looks after this session, if one does.
+    task: Option<Waker>,
+    /// Who sleeps on the bell.
+    sleeper: Option<Asleep>,
+    /// The thread that looks into the link, while it gives way.
+    looker: Option<Arc<Waiter>>,
+    /// Threads that wait for whoever looks or sleeps to serve them.
+    parked: Vec<Arc<Waiter>>,
+    /// Whom to wake when the core has been left.
+    wakers: Vec<Waker>,
+}
+
+/// Who sleeps on the bell, and what for.
+struct Asleep {
+    who: Sleeper,
+    /// Until when.
+    until: Option<Instant>,
+    /// Whether it is to be woken when there is room in the link.
+    for_space: bool,
+    /// Whether it is to be woken when the kernel takes more bytes.
+    to_write: bool,
+    /// Whether the peer knows. Whoever looks meanwhile says that this side is awake.
+    announced: bool,
+}
+
+/// Who may sleep on the bell.
+pub(super) enum Sleeper {
+    /// The session's task, in its runtime's event loop.
+    Task,
+    /// A thread.
+    Thread(Arc<Waiter>),
+}
+
+/// What is owed when the core has been left.
+#[must_use]
+pub(super) struct Owed {
+    /// The peer must be rung.
+    pub(super) ring: bool,
+    /// The session has ended, and the peer must be shown so.
+    pub(super) end: bool,
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl Owed {
+    /// Wakes those who are to be woken.
+    #[inline]
+    pub(super) fn wake(self) {
+        if let Some(first) = self.first {
+            first.wake();
+            self.others.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl Core {
+    pub(super) fn new(session: Session, out: Box<dyn Transmit>, receive: Box<dyn Receive>) -> Self {
+        Self {
+            session,
+            out,
+            receive,
+            frame: Frame::default(),
+            spin: SpinPolicy::new(),
+            ended: false,
+            over: false,
+            owes_space: false,
+            owes_ring: false,
+            task: None,
+            sleeper: None,
+            looker: None,
+            parked: Vec::new(),
+            wakers: Vec::new(),
+        }
+    }
+
+    /// This side looks: the peer need not wake it.
+    #[inline]
+    pub(super) fn awake(&mut self) {
+        self.receive.awake();
+        if let Some(asleep) = &mut self.sleeper {
+            asleep.announced = false;
+        }
+    }
+
+    /// Whether to look once more after so many looks in vain: never while the peer runs on this CPU.
+    #[inline]
+    pub(super) fn looks_on(&mut self, looks: u32, signal: &dyn Signal) -> bool {
+        self.spin.looks_on(looks, Instant::now) && (!looks.is_multiple_of(LOOKS) || signal.may_spin())
+    }
+
+    /// Takes one frame in; whether there was one.
+    #[inline]
+    pub(super) fn take_frame(&mut self) -> bool {
+        if self.ended {
+            return false;
+        }
+        match self.receive.next(&mut self.frame) {
+            Ok(true) => {
+                self.owes_space = true;
+                self.spin.saw_message();
+                self.session.handle(&mut self.frame, &mut *self.out, &Instant::now);
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                self.link_failed(error);
+                false
+            }
+        }
+    }
+
+    #[cold]
+    fn link_failed(&mut self, error: LinkError) {
+        self.ended = true;
+        match error {
+            LinkError::Corrupt(corrupt) => self.session.corrupt(corrupt, &mut *self.out),
+            LinkError::Gone => self.session.link_lost(CloseReason::PeerDied),
+            LinkError::Io(error) => self.session.link_lost(CloseReason::Transport(error.kind())),
+        }
+    }
+
+    /// After the peer's death, or where something was `spoken` on its lifeline: what it had completely sent is taken in,
+    /// then the session ends.
+    pub(super) fn bury(&mut self, spoken: bool) {
+        // Another process may hold its link, and write on for ever.
+        for _ in 0..self.receive.most_unread() {
+            if !self.take_frame() {
+                break;
+            }
+        }
+        self.ended = true;
+        match spoken {
+            true => self.session.corrupt(Corrupt::Lifeline, &mut *self.out),
+            false => self.session.link_lost(CloseReason::PeerDied),
+        }
+    }
+
+    /// Does what is due, if anything is.
+    pub(super) fn expire(&mut self) {
+        if let Some(at) = self.session.next_timeout() {
+            let now = Instant::now();
+            if at <= now {
+                self.session.handle_timeout(now, &mut *self.out);
+            }
+        }
+    }
+
+    /// Shows the peer what has been written; whether there was anything, for which it is rung when the core is left.
+    #[inline]
+    pub(super) fn publish(&mut self) -> bool {
+        let news = self.out.publish();
+        self.owes_ring |= news;
+        news
+    }
+
+    /// What is owed once the core is left.
+    #[inline]
+    pub(super) fn settle(&mut self) -> Owed {
+        loop {
+            if self.session.wants_space() {
+                self.session.flush(&mut *self.out);
+                if let Some(corrupt) = self.out.fault() {
+                    self.session.corrupt(corrupt, &mut *self.out);
+                }
+            }
+            self.publish();
+            if !self.session.wants_space() || !self.out.has_drained() {
+                break;
+            }
+        }
+        if self.owes_space {
+            self.owes_space = false;
+            self.receive.release();
+        }
+        // What the kernel has not taken yet is not with the peer.
+        if !self.out.is_backed_up() {
+            self.session.end_if_done();
+        }
+        let end = self.session.is_over() && !std::mem::replace(&mut self.over, self.session.is_over());
+        if self.sleeper.is_some() {
+            self.look_after_sleeper();
+        }
+        self.session.take_wakers(&mut self.wakers);
+        let first = self.wakers.pop();
+        let others = if self.wakers.is_empty() { Vec::new() } else { std::mem::take(&mut self.wakers) };
+        Owed { ring: std::mem::take(&mut self.owes_ring), end, first, others }
+    }
+
+    /// Announces the sleeper's sleep anew if somebody was awake meanwhile or it has more to be woken for; wakes it if
+    /// it must look itself.
+    fn look_after_sleeper(&mut self) {
+        let Some(asleep) = &self.sleeper else { return };
+        let until = self.session.next_timeout();
+        let sooner = until.is_some_and(|at| asleep.until.is_none_or(|until| at < until));
+        let writes = self.out.is_backed_up() && !asleep.to_write;
+        if sooner || writes {
+            return self.wake_sleeper();
+        }
+        if asleep.announced && (asleep.for_space || !self.session.wants_space()) {
+            return;
+        }
+        let mode = asleep.mode();
+        if self.announce(mode).is_none() {
+            self.wake_sleeper();
+        }
+    }
+
+    /// Whoever sleeps on the bell looks itself from here on.
+    pub(super) fn wake_sleeper(&mut self) {
+        match self.sleeper.take().map(|asleep| asleep.who) {
+            None => {}
+            Some(Sleeper::Task) => self.wakers.extend(self.task.clone()),
+            Some(Sleeper::Thread(waiter)) => self.wakers.push(waiter.into()),
+        }
+    }
+
+    /// A task's caller leaves the link: in a burst the session's task looks on for a while, since going to sleep and being
+    /// woken would cost both sides more.
+    #[inline]
+    pub(super) fn look_on(&mut self) {
+        if self.spin.pays() && matches!(&self.sleeper, Some(Asleep { who: Sleeper::Task, .. })) {
+            self.wake_sleeper();
+        }
+    }
+
+    /// `who` sleeps on the bell from here on; `None` if there is something to do instead.
+    pub(super) fn fall_asleep(&mut self, who: Sleeper) -> Option<Note> {
+        let (until, to_write) = (self.session.next_timeout(), self.out.is_backed_up());
+        let asleep = Asleep { who, until, for_space: false, to_write, announced: false };
+        let mode = asleep.mode();
+        self.sleeper = Some(asleep);
+        let note = self.announce(mode);
+        if note.is_none() {
+            self.sleeper = None;
+        }
+        note
+    }
+
+    /// Announces the sleeper's sleep; `None` if there is something to do.
+    fn announce(&mut self, mode: SleepMode) -> Option<Note> {
+        if self.ended {
+            return None;
+        }
+        let want_space = self.session.wants_space();
+        let asleep = self.sleeper.as_mut()?;
+        (asleep.announced, asleep.for_space) = (true, want_space);
+        let waker = match &asleep.who {
+            Sleeper::Task => self.task.clone()?,
+            Sleeper::Thread(waiter) => Arc::clone(waiter).into(),
+        };
+        match self.receive.announce(Sleep { mode, want_space, waker: &waker }) {
+            Ok(note) => note,
+            Err(error) => {
+                self.link_failed(error);
+                None
+            }
+        }
+    }
+
+    /// The session's task looks, in place of whoever slept for it.
+    pub(super) fn task_returned(&mut self, waker: &Waker) {
+        match &mut self.task {
+            Some(task) => task.clone_from(waker),
+            None => self.task = Some(waker.clone()),
+        }
+        if matches!(&self.sleeper, Some(Asleep { who: Sleeper::Task, .. })) {
+            self.sleeper = None;
+        }
+    }
+
+    /// Whether a thread sleeps on the bell or looks: it serves the task, too.
+    pub(super) fn has_thread(&self) -> bool {
+        self.looker.is_some() || self.sleeper.is_some()
+    }
+
+    /// Whether a thread looks into the link and gives way at the moment.
+    #[inline]
+    pub(super) fn has_looker(&self) -> bool {
+        self.looker.is_some()
+    }
+
+    /// Whether somebody sleeps on the bell.
+    pub(super) fn has_sleeper(&self) -> bool {
+        self.sleeper.is_some()
+    }
+
+    /// This thread looks into the link and gives way.
+    pub(super) fn give_way(&mut self, waiter: &Arc<Waiter>) {
+        self.looker = Some(Arc::clone(waiter));
+    }
+
+    /// This thread waits for whoever looks, or sleeps on the bell.
+    pub(super) fn park(&mut self, waiter: &Arc<Waiter>) {
+        self.parked.push(Arc::clone(waiter));
+    }
+
+    /// This thread is back from wherever it waited.
+    pub(super) fn returned(&mut self, waiter: &Arc<Waiter>) {
+        self.parked.retain(|parked| !Arc::ptr_eq(parked, waiter));
+        if self.looker.as_ref().is_some_and(|looker| Arc::ptr_eq(looker, waiter)) {
+            self.looker = None;
+        }
+        if let Some(Asleep { who: Sleeper::Thread(sleeper), .. }) = &self.sleeper
+            && Arc::ptr_eq(sleeper, waiter)
+        {
+            self.sleeper = None;
+        }
+    }
+
+    /// This thread leaves: one who waits looks in its place, if nobody sleeps on the bell (E1).
+    #[inline]
+    pub(super) fn leave(&mut self) {
+        if self.sleeper.is_none() && self.looker.is_none() {
+            match self.parked.pop() {
+                Some(waiter) => self.wakers.push(waiter.into()),
+                None => self.wakers.extend(self.task.clone()),
+            }
+        }
+    }
+}
+
+impl Asleep {
+    fn mode(&self) -> SleepMode {
+        match self.who {
+            Sleeper::Task => SleepMode::Descriptor,
+            Sleeper::Thread(_) => SleepMode::Futex,
+        }
+    }
+}

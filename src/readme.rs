@@ -1,0 +1,3 @@
+//! The examples of the README, compiled with the documentation's tests.
+
+#![doc = include_str!("../README.md")]

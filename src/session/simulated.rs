@@ -1,0 +1,143 @@
+//! Two sessions on a simulated link: what simulation, tests and fuzzing drive step by step.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use super::{CallRequest, Limits, Metadata, Method, Role, Session, Settings, StartCall};
+use crate::link::{Buffer, Frame, Full, Header, Peer as Other, Transmit, Transport};
+
+/// Echoes its argument.
+pub(crate) static ECHO: Method = Method { id: 7, service: "sim", name: "echo", types: || 1 };
+/// Served by nobody.
+pub(crate) static MISSING: Method = Method { id: 8, service: "sim", name: "missing", types: || 1 };
+/// Known to both sides with different types.
+pub(crate) static DIFFERS: Method = Method { id: 9, service: "sim", name: "differs", types: || 1 };
+static DIFFERS_HERE: Method = Method { id: 9, service: "sim", name: "differs", types: || 2 };
+
+/// One direction of the simulated link.
+#[derive(Default)]
+pub(crate) struct Wire {
+    pub(crate) frames: VecDeque<Frame>,
+    pub(crate) bytes: usize,
+}
+
+/// The sending end of a direction: small frames, little room, as on a tiny ring.
+pub(crate) struct Sender {
+    wire: Arc<Mutex<Wire>>,
+    capacity: usize,
+    most: usize,
+    reserved: Vec<u8>,
+}
+
+impl Transmit for Sender {
+    fn max_payload(&self) -> usize {
+        self.most
+    }
+
+    fn reserve(&mut self, length: usize) -> Result<&mut [u8], Full> {
+        assert!(length <= self.most);
+        if self.wire.lock().unwrap().bytes + Header::LEN + length > self.capacity {
+            return Err(Full);
+        }
+        self.reserved = vec![0xAA; length];
+        Ok(&mut self.reserved)
+    }
+
+    fn commit(&mut self, header: &Header) {
+        let payload = std::mem::take(&mut self.reserved);
+        assert_eq!(usize::try_from(header.length), Ok(payload.len()));
+        let mut wire = self.wire.lock().unwrap();
+        wire.bytes += Header::LEN + payload.len();
+        wire.frames.push_back(Frame { header: *header, payload: Buffer::from(payload) });
+    }
+
+    fn publish(&mut self) -> bool {
+        true
+    }
+}
+
+/// A session and its end of the link.
+pub(crate) struct Peer {
+    pub(crate) session: Session,
+    pub(crate) out: Sender,
+    pub(crate) incoming: Arc<Mutex<Wire>>,
+}
+
+impl Session {
+    /// The bytes of messages that are kept on account of the peer: P3 bounds them.
+    pub(crate) fn kept(&self) -> usize {
+        self.incoming.kept() + self.assembly.kept() + self.outbox.kept()
+    }
+}
+
+pub(crate) fn settings(limits: Limits) -> Settings {
+    Settings {
+        limits,
+        metadata: Metadata::new(),
+        transport: Transport::Mem,
+        peer: Other::this(),
+        open_until: None,
+        methods: Box::new(|id| match id {
+            7 => Some(&ECHO),
+            9 => Some(&DIFFERS_HERE),
+            _ => None,
+        }),
+    }
+}
+
+/// An initiator and an acceptor, not yet started.
+pub(crate) fn pair(capacity: usize, most: usize, limits: Limits) -> [Peer; 2] {
+    let wires = [Arc::new(Mutex::new(Wire::default())), Arc::new(Mutex::new(Wire::default()))];
+    [(Role::Initiator, 0), (Role::Acceptor, 1)].map(|(role, at)| Peer {
+        session: Session::new(role, settings(limits)),
+        out: Sender { wire: Arc::clone(&wires[at]), capacity, most, reserved: Vec::new() },
+        incoming: Arc::clone(&wires[1 - at]),
+    })
+}
+
+impl Peer {
+    /// Takes one frame in; whether there was one.
+    pub(crate) fn receive(&mut self, now: Instant) -> bool {
+        let Some(mut frame) = self.incoming.lock().unwrap().frames.pop_front() else { return false };
+        self.incoming.lock().unwrap().bytes -= Header::LEN + frame.payload.len();
+        self.session.handle(&mut frame, &mut self.out, &|| now);
+        true
+    }
+
+    pub(crate) fn call(
+        &mut self,
+        method: &'static Method,
+        bytes: &[u8],
+        deadline: Option<Instant>,
+        now: Instant,
+    ) -> StartCall {
+        let metadata = Metadata::empty();
+        let request = CallRequest { method, body: &bytes, metadata, deadline };
+        self.session.start_call(&request, || now, &mut self.out)
+    }
+
+    pub(crate) fn settle(&mut self) {
+        if self.session.wants_space() {
+            self.session.flush(&mut self.out);
+        }
+        self.session.end_if_done();
+        self.session.take_wakers(&mut Vec::new());
+    }
+}
+
+/// Delivers everything until nothing moves; handles no requests.
+pub(crate) fn deliver(peers: &mut [Peer; 2], now: Instant) {
+    loop {
+        let mut moved = false;
+        for peer in peers.iter_mut() {
+            while peer.receive(now) {
+                moved = true;
+            }
+            peer.settle();
+        }
+        if !moved {
+            return;
+        }
+    }
+}
