@@ -132,9 +132,9 @@ impl Task {
             if let Poll::Ready(work) = core.session.poll_work(None) {
                 return Turn::Work(work);
             }
-            if core.take_frame() {
+            if core.advance() {
                 (looks, frames) = (0, frames + 1);
-                if core.publish() {
+                if core.owes_ring() {
                     return Turn::Again;
                 }
                 if frames == FRAMES_AT_A_TIME {
