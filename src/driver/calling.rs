@@ -41,8 +41,8 @@ impl Calls for Engine {
 
     fn poll_answer(&self, id: u64, cx: &mut Context<'_>) -> Poll<Answer> {
         self.with(|core| {
-            // With more calls in flight another task has work to do meanwhile, and answers come in by the batch.
-            if core.session.calls_in_flight() == 1 && !core.has_looker() {
+            // With more calls about another task has work to do meanwhile, and answers come in by the batch.
+            if core.session.has_only_call() && !core.has_looker() {
                 core.awake();
                 let (mut looks, mut frames) = (0, 0);
                 while looks < LOOKS_IN_POLL && frames < FRAMES_AT_A_TIME && !self.is_wanted() {
@@ -50,7 +50,7 @@ impl Calls for Engine {
                         core.look_on();
                         return Poll::Ready(answer);
                     }
-                    if core.take_frame() {
+                    if core.advance() {
                         frames += 1;
                         continue;
                     }

@@ -118,9 +118,20 @@ impl Core {
         self.spin.looks_on(looks, Instant::now) && (!looks.is_multiple_of(LOOKS) || signal.may_spin())
     }
 
+    /// Takes one frame in or, if there is none, writes what waits for room; whether there was either.
+    #[inline]
+    pub(super) fn advance(&mut self) -> bool {
+        self.take_frame() || self.session.wants_space() && self.write()
+    }
+
+    fn write(&mut self) -> bool {
+        self.session.flush(&mut *self.out);
+        self.publish()
+    }
+
     /// Takes one frame in; whether there was one.
     #[inline]
-    pub(super) fn take_frame(&mut self) -> bool {
+    fn take_frame(&mut self) -> bool {
         if self.ended {
             return false;
         }
@@ -175,9 +186,16 @@ impl Core {
         }
     }
 
+    /// Whether the peer must be rung before this side looks on.
+    #[inline]
+    pub(super) fn owes_ring(&mut self) -> bool {
+        self.publish();
+        self.owes_ring
+    }
+
     /// Shows the peer what has been written; whether there was anything, for which it is rung when the core is left.
     #[inline]
-    pub(super) fn publish(&mut self) -> bool {
+    fn publish(&mut self) -> bool {
         let news = self.out.publish();
         self.owes_ring |= news;
         news

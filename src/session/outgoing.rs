@@ -340,8 +340,14 @@ impl Session {
         Ok(())
     }
 
-    /// Calls whose answers are awaited, by their callers or by nobody any more.
+    /// Whether a single call is about: no other is awaited, and no other's answer is still to be fetched.
     #[inline]
+    pub(crate) fn has_only_call(&self) -> bool {
+        self.outgoing.calls.len() == 1
+    }
+
+    /// Calls whose answers are awaited, by their callers or by nobody any more.
+    #[cfg(any(fuzzing, test))]
     pub(crate) fn calls_in_flight(&self) -> u32 {
         self.outgoing.live
     }

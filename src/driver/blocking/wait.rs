@@ -101,7 +101,7 @@ fn turn<T>(
             return Turn::Done(done);
         }
         let pays = loop {
-            if core.take_frame() {
+            if core.advance() {
                 (looks, frames) = (0, frames + 1);
                 break true;
             }
@@ -123,7 +123,7 @@ fn turn<T>(
             core.give_way(waiter.get_or_insert_with(|| Waiter::new(engine)));
             return Turn::Again;
         }
-        if core.publish() {
+        if core.owes_ring() {
             return Turn::Again;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -118,8 +118,9 @@ impl Task {
         }
         // Time, and the peer's death, are not to wait for the end of a flood.
         let _looks_again_anyway = self.poll_events(cx);
-        // Nobody sleeps on the bell: this task is about to look (E1).
-        cx.waker().wake_by_ref();
+        // Nobody sleeps on the bell: this task is about to look (E1), after everybody else has had a turn. Woken at once it
+        // would come before the task that a runtime was started with.
+        let _pending = pin!(tokio::task::yield_now()).poll(cx);
         Poll::Pending
     }
 
@@ -132,9 +133,9 @@ impl Task {
             if let Poll::Ready(work) = core.session.poll_work(None) {
                 return Turn::Work(work);
             }
-            if core.take_frame() {
+            if core.advance() {
                 (looks, frames) = (0, frames + 1);
-                if core.publish() {
+                if core.owes_ring() {
                     return Turn::Again;
                 }
                 if frames == FRAMES_AT_A_TIME {
