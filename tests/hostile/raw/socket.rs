@@ -47,6 +47,19 @@ impl Socket {
         }
     }
 
+    /// Sends a few bytes if there is room for them now; whether there was.
+    pub fn say_now(&self, bytes: &[u8]) -> bool {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        match rustix::net::send(&self.0, bytes, flags) {
+            Ok(sent) => {
+                assert_eq!(sent, bytes.len(), "so few go together");
+                true
+            }
+            Err(rustix::io::Errno::AGAIN) => false,
+            Err(error) => panic!("sending {} bytes: {error}", bytes.len()),
+        }
+    }
+
     /// Sends `bytes`, and descriptors with the first of them.
     pub fn hand(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MANY))];
