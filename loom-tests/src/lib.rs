@@ -1,11 +1,20 @@
-//! The lock-free algorithms of `transom-shm-layout`, compiled from the very same sources over loom's atomics.
+//! The lock-free algorithms of `transom-shm-layout`, compiled from the very same sources over loom's atomics, and what
+//! their models share.
 
 #[path = "../../shm-layout/src/bell.rs"]
 pub mod bell;
+#[path = "../../shm-layout/src/board.rs"]
+pub mod board;
+#[path = "../../shm-layout/src/credit.rs"]
+pub mod credit;
+pub mod kernel;
+pub mod model;
 #[path = "../../shm-layout/src/ring/mod.rs"]
 pub mod ring;
 #[path = "../../shm-layout/src/role.rs"]
 pub mod role;
+pub mod segment;
+pub mod side;
 pub mod sync;
 #[path = "../../shm-layout/src/word.rs"]
 pub mod word;

@@ -28,10 +28,10 @@
 //! look can bring a sequence number back.
 //!
 //! # Edges
-//! | edge        | released by    | acquired by      | makes visible                             |
-//! |-------------|----------------|------------------|-------------------------------------------|
-//! | board.state | `Writer::show` | `PeerSlot::read` | the entry's words                         |
-//! | board.words | `Writer::show` | `PeerSlot::read` | that the entry was there before is no more |
+//! | edge        | released by    | acquired by      | makes visible                                |
+//! |-------------|----------------|------------------|----------------------------------------------|
+//! | board.state | `Writer::show` | `PeerSlot::read` | the entry's words                            |
+//! | board.words | `Writer::show` | `PeerSlot::read` | that the entry seen before is being replaced |
 
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU64, fence};

@@ -54,8 +54,8 @@ use crate::sync::AtomicU64;
 use crate::sync::Ordering::Release;
 use crate::word::PeerWord;
 
-/// How far grants run ahead of what is sent, and how long an item is, at most: more than any memory holds, and a quarter of
-/// the circle in which a cell counts.
+/// How far grants run ahead of what is sent, and how long an item is, at most: more than any memory holds, and a
+/// quarter of the circle in which a cell counts.
 pub const MOST_AHEAD: u64 = 1 << (Grant::BEYOND_BITS - 2);
 
 /// The bits of a cell; also what a frame says where there is no cell.
@@ -166,8 +166,8 @@ impl Granter {
         if self.account.pass(bytes) { Ok(()) } else { Err(Overrun { bytes, credit }) }
     }
 
-    /// Grants `bytes` more, as long as that is not more than [`MOST_AHEAD`]; whether the sender starves and must be told
-    /// now.
+    /// Grants `bytes` more, but at most [`MOST_AHEAD`] beyond what has come in; whether the sender starves and must be
+    /// told now.
     #[inline]
     #[must_use = "a starving sender sleeps until it is told"]
     pub fn grant(&mut self, cell: &AtomicU64, bytes: u64) -> bool {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Calls;
 use super::blocking::caller;
+use super::core::FRAMES_AT_A_TIME;
 use super::engine::Engine;
 use crate::codec::Body;
 use crate::link::{Peer, Transport};
@@ -40,16 +41,17 @@ impl Calls for Engine {
 
     fn poll_answer(&self, id: u64, cx: &mut Context<'_>) -> Poll<Answer> {
         self.with(|core| {
-            // With more calls in flight another task has work to do meanwhile, and answers come in by the batch.
-            if core.session.calls_in_flight() == 1 && !core.has_looker() {
+            // With more calls about another task has work to do meanwhile, and answers come in by the batch.
+            if core.session.has_only_call() && !core.has_looker() {
                 core.awake();
-                let mut looks = 0;
-                while looks < LOOKS_IN_POLL && !self.is_wanted() {
+                let (mut looks, mut frames) = (0, 0);
+                while looks < LOOKS_IN_POLL && frames < FRAMES_AT_A_TIME && !self.is_wanted() {
                     if let Poll::Ready(answer) = core.session.poll_answer(id, None) {
                         core.look_on();
                         return Poll::Ready(answer);
                     }
-                    if core.take_frame() {
+                    if core.advance() {
+                        frames += 1;
                         continue;
                     }
                     if !core.looks_on(looks, &*self.signal) {

@@ -9,6 +9,9 @@ use crate::link::{Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Tra
 use crate::memory::{LOOKS, SpinPolicy};
 use crate::session::{CloseReason, Session};
 
+/// Frames taken in before anything else is looked at: time, others' turn.
+pub(super) const FRAMES_AT_A_TIME: u32 = 256;
+
 /// What is behind an engine's lock.
 pub(super) struct Core {
     pub(super) session: Session,
@@ -19,6 +22,8 @@ pub(super) struct Core {
     pub(super) spin: SpinPolicy,
     /// Nothing more comes in.
     ended: bool,
+    /// The peer has been shown that the session is over.
+    over: bool,
     /// Frames have been taken whose space the peer has not had back.
     owes_space: bool,
     /// Frames have been published for which the peer has not been rung.
@@ -61,6 +66,8 @@ pub(super) enum Sleeper {
 pub(super) struct Owed {
     /// The peer must be rung.
     pub(super) ring: bool,
+    /// The session has ended, and the peer must be shown so.
+    pub(super) end: bool,
     first: Option<Waker>,
     others: Vec<Waker>,
 }
@@ -85,6 +92,7 @@ impl Core {
             frame: Frame::default(),
             spin: SpinPolicy::new(),
             ended: false,
+            over: false,
             owes_space: false,
             owes_ring: false,
             task: None,
@@ -110,9 +118,20 @@ impl Core {
         self.spin.looks_on(looks, Instant::now) && (!looks.is_multiple_of(LOOKS) || signal.may_spin())
     }
 
+    /// Takes one frame in or, if there is none, writes what waits for room; whether there was either.
+    #[inline]
+    pub(super) fn advance(&mut self) -> bool {
+        self.take_frame() || self.session.wants_space() && self.write()
+    }
+
+    fn write(&mut self) -> bool {
+        self.session.flush(&mut *self.out);
+        self.publish()
+    }
+
     /// Takes one frame in; whether there was one.
     #[inline]
-    pub(super) fn take_frame(&mut self) -> bool {
+    fn take_frame(&mut self) -> bool {
         if self.ended {
             return false;
         }
@@ -163,9 +182,16 @@ impl Core {
         }
     }
 
+    /// Whether the peer must be rung before this side looks on.
+    #[inline]
+    pub(super) fn owes_ring(&mut self) -> bool {
+        self.publish();
+        self.owes_ring
+    }
+
     /// Shows the peer what has been written; whether there was anything, for which it is rung when the core is left.
     #[inline]
-    pub(super) fn publish(&mut self) -> bool {
+    fn publish(&mut self) -> bool {
         let news = self.out.publish();
         self.owes_ring |= news;
         news
@@ -190,13 +216,18 @@ impl Core {
             self.owes_space = false;
             self.receive.release();
         }
+        // What the kernel has not taken yet is not with the peer.
+        if !self.out.is_backed_up() {
+            self.session.end_if_done();
+        }
+        let end = self.session.is_over() && !std::mem::replace(&mut self.over, self.session.is_over());
         if self.sleeper.is_some() {
             self.look_after_sleeper();
         }
         self.session.take_wakers(&mut self.wakers);
         let first = self.wakers.pop();
         let others = if self.wakers.is_empty() { Vec::new() } else { std::mem::take(&mut self.wakers) };
-        Owed { ring: std::mem::take(&mut self.owes_ring), first, others }
+        Owed { ring: std::mem::take(&mut self.owes_ring), end, first, others }
     }
 
     /// Announces the sleeper's sleep anew if somebody was awake meanwhile or it has more to be woken for; wakes it if

@@ -55,6 +55,9 @@ impl Engine {
         if owed.ring {
             self.signal.ring();
         }
+        if owed.end {
+            self.signal.hang_up();
+        }
         owed.wake();
         result
     }

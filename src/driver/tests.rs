@@ -82,6 +82,7 @@ fn shm_pair() -> io::Result<(Link, Link)> {
         bell: bell_one,
         peer_bell: ring_other,
         lifeline: one.into(),
+        inherited: false,
     };
     let other = ShmParts {
         own: half_other.region,
@@ -89,6 +90,7 @@ fn shm_pair() -> io::Result<(Link, Link)> {
         bell: bell_other,
         peer_bell: ring_one,
         lifeline: other.into(),
+        inherited: false,
     };
     Ok((shm_link(one), shm_link(other)))
 }
@@ -97,7 +99,7 @@ fn links() -> Vec<(&'static str, (Link, Link))> {
     let (one, other) = UnixStream::pair().unwrap();
     vec![
         ("mem", mem_pair()),
-        ("unix", (stream_link(one).unwrap(), stream_link(other).unwrap())),
+        ("unix", (stream_link(one, false).unwrap(), stream_link(other, false).unwrap())),
         ("shm", shm_pair().unwrap()),
     ]
 }
@@ -280,6 +282,32 @@ mod with_tokio {
                     exercise(name, client, server).await;
                 }
             });
+        }
+    }
+
+    #[test]
+    fn threads_call_over_a_session_that_a_task_looks_after() {
+        for (name, (one, other)) in links() {
+            let runtime =
+                ::tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            let runtime = runtime.unwrap();
+            let _server = blocking::start_serving(session(Role::Acceptor), other, Arc::new(Echo)).unwrap();
+            let client = async { driver::start(session(Role::Initiator), one, Arc::new(Echo)).unwrap() };
+            let client = runtime.block_on(client);
+            runtime.block_on(driver::wait_open(&client)).unwrap();
+            let (sender, done) = std::sync::mpsc::channel();
+            for thread in 0..4_u64 {
+                let (client, sender) = (Arc::clone(&client), sender.clone());
+                std::thread::spawn(move || {
+                    for turn in 0..2000_u64 {
+                        let body = (thread << 32 | turn).to_le_bytes();
+                        assert_eq!(bytes(blocking_call(&client, &ECHO, &body)), body, "{name}");
+                    }
+                    sender.send(()).unwrap();
+                });
+            }
+            (0..4).for_each(|_| done.recv_timeout(Duration::from_secs(20)).expect(name));
+            client.close();
         }
     }
 

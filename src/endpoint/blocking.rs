@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use super::open::{open_blocking, open_mem_blocking};
-use super::server::{Admission, Bound, Hiccup, Source, hiccup};
+use super::server::{Admission, Bound, Hiccup, OPENING, Source, hiccup};
 use super::{ConnectError, Connector, OpenError, ServeError, Server};
 use crate::link::Address;
 use crate::service::{Client, Service, Session};
@@ -51,6 +51,8 @@ pub struct Listener {
     source: Source,
     admission: Arc<Admission>,
     event: Arc<Event>,
+    /// Each thread that lets somebody in holds a share.
+    opening: Arc<()>,
     sender: Sender<Result<Session, OpenError>>,
     opened: Mutex<Receiver<Result<Session, OpenError>>>,
 }
@@ -68,7 +70,8 @@ impl Listener {
     pub(super) fn new(Bound { source, terms: admission }: Bound) -> Result<Self, ServeError> {
         let event = sys::eventfd::create().map_err(|error| admission.io(error))?;
         let (sender, opened) = channel();
-        Ok(Self { source, admission, event: Arc::new(Event(event)), sender, opened: Mutex::new(opened) })
+        let event = Arc::new(Event(event));
+        Ok(Self { source, admission, event, opening: Arc::default(), sender, opened: Mutex::new(opened) })
     }
 
     /// Where peers are served.
@@ -93,14 +96,16 @@ impl Listener {
                 // This side holds a sender too, so nothing has arrived yet.
                 Err(_) => {}
             }
-            match self.arrivals() {
+            // Looked at first: whoever makes room from here on gets this thread out of its wait.
+            let room = Arc::strong_count(&self.opening) <= OPENING;
+            match if room { self.arrivals() } else { Ok(false) } {
                 Ok(true) => {}
-                Ok(false) => self.wait(None),
+                Ok(false) => self.wait(room, None),
                 Err(error) => match hiccup(&error) {
                     Hiccup::Next => {}
                     Hiccup::Exhausted => {
                         tracing::warn!(target: "transom::endpoint", %error, "accepting");
-                        self.wait(Some(Instant::now() + EXHAUSTED));
+                        self.wait(false, Some(Instant::now() + EXHAUSTED));
                     }
                     Hiccup::Broken => return Err(self.admission.io(error)),
                 },
@@ -153,8 +158,10 @@ impl Listener {
     ) -> io::Result<()> {
         let (admission, event, sender) =
             (Arc::clone(&self.admission), Arc::clone(&self.event), self.sender.clone());
+        let share = Arc::clone(&self.opening);
         let letting_in = move || {
             let opened = open(&admission);
+            drop(share);
             // Where nobody accepts any more the session ends with this value.
             drop(sender.send(opened));
             event.wake();
@@ -163,9 +170,10 @@ impl Listener {
         Ok(())
     }
 
-    fn wait(&self, until: Option<Instant>) {
+    /// Waits until somebody has been let in, or somebody new comes where `newcomers` are wanted.
+    fn wait(&self, newcomers: bool, until: Option<Instant>) {
         let mut watched = vec![(self.event.0.as_fd(), true, false)];
-        if let (Source::Socket { socket, .. }, None) = (&self.source, until) {
+        if let (Source::Socket { socket, .. }, true) = (&self.source, newcomers) {
             watched.push((socket.as_fd(), true, false));
         }
         sys::poll::wait(&watched, until);

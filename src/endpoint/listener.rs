@@ -11,15 +11,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::task::JoinSet;
 
 use super::open::{open, open_mem};
-use super::server::{Admission, Bound, Hiccup, Source, hiccup};
+use super::server::{Admission, Bound, Hiccup, OPENING, Source, hiccup};
 use super::{OpenError, ServeError, Server};
 use crate::link::{Address, Link};
 use crate::service::{Service, Session};
 use crate::session::Role;
 use crate::sys::{self, watch::Watched};
 
-/// Sessions that are being opened at a time; further peers wait in the socket's queue.
-const OPENING: usize = 128;
 /// Before accepting is tried again when the system is out of something.
 const EXHAUSTED: Duration = Duration::from_millis(50);
 

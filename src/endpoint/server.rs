@@ -12,6 +12,9 @@ use crate::link::{Access, Address, AddressError, Name, Peer, Place, TakenError};
 use crate::service::{Service, dispatcher};
 use crate::session::Role;
 
+/// Sessions that are being opened at a time; further peers wait in the socket's queue.
+pub(super) const OPENING: usize = 128;
+
 /// Only this user may reach the socket.
 const MODE: u32 = 0o600;
 
@@ -161,7 +164,28 @@ pub(super) fn hiccup(error: &io::Error) -> Hiccup {
     use rustix::io::Errno;
     match Errno::from_io_error(error) {
         Some(Errno::CONNABORTED | Errno::INTR | Errno::PERM | Errno::PROTO) => Hiccup::Next,
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Hiccup::Exhausted,
+        // The last is what a thread that cannot be started gives.
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN) => Hiccup::Exhausted,
         _ => Hiccup::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn what_passes_does_not_end_a_listener() {
+        let of = |errno: Errno| hiccup(&errno.into());
+        for errno in [Errno::CONNABORTED, Errno::INTR, Errno::PERM, Errno::PROTO] {
+            assert!(matches!(of(errno), Hiccup::Next), "{errno}");
+        }
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN] {
+            assert!(matches!(of(errno), Hiccup::Exhausted), "{errno}");
+        }
+        for errno in [Errno::BADF, Errno::INVAL, Errno::NOTSOCK] {
+            assert!(matches!(of(errno), Hiccup::Broken), "{errno}");
+        }
     }
 }

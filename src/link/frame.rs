@@ -51,6 +51,15 @@ impl Kind {
         Self::ProtocolError,
     ];
 
+    /// The flags that a frame of this kind may carry.
+    fn flags(self) -> Flags {
+        match self {
+            Self::Call => Flags::MORE.with(Flags::OPTIONS),
+            Self::Hello | Self::Welcome | Self::Bind | Self::Response | Self::Failure => Flags::MORE,
+            Self::Confirm | Self::Refuse | Self::Cancel | Self::Goodbye | Self::ProtocolError => Flags::NONE,
+        }
+    }
+
     fn from_byte(byte: u8) -> Option<Self> {
         Self::ALL.get(usize::from(byte).checked_sub(1)?).copied()
     }
@@ -124,6 +133,12 @@ impl Header {
     /// A header of `kind` on the root connection, everything else zero.
     pub(crate) fn new(kind: Kind) -> Self {
         Self { length: 0, kind, flags: Flags::NONE, connection: 0, id: 0, method: 0 }
+    }
+
+    /// Whether it carries only flags that its kind knows.
+    #[inline]
+    pub(crate) fn has_known_flags(&self) -> bool {
+        self.kind.flags().contains(self.flags)
     }
 
     /// The bytes that go on the link.

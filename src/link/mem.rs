@@ -232,6 +232,10 @@ impl Signal for Bell {
         lock(&self.incoming.0).closed
     }
 
+    fn hang_up(&self) {
+        self.outgoing.close();
+    }
+
     fn may_spin(&self) -> bool {
         false
     }

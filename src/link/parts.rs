@@ -138,6 +138,9 @@ pub(crate) trait Signal: Send + Sync {
     /// Whether the lifeline has hung up, or carried what it should not. Never waits.
     fn has_hung_up(&self) -> bool;
 
+    /// Shows the peer the end of the link, where that is this side's to show. Nothing is sent or taken in any more.
+    fn hang_up(&self);
+
     /// Whether looking again before sleeping can pay: not when the peer runs on this very CPU.
     fn may_spin(&self) -> bool;
 }

@@ -32,6 +32,8 @@ pub(crate) struct Parts {
     pub(crate) peer_bell: OwnedFd,
     /// What hangs up when the peer dies.
     pub(crate) lifeline: OwnedFd,
+    /// Whether the end of the lifeline means more than the end of this session: it is not shut down then.
+    pub(crate) inherited: bool,
 }
 
 /// A link over a segment whose halves have been checked.
@@ -48,6 +50,7 @@ pub(crate) fn link(parts: Parts) -> Link {
         bell: Arc::new(parts.bell),
         peer_bell: parts.peer_bell,
         lifeline: Arc::new(parts.lifeline),
+        inherited: parts.inherited,
     });
     // A quarter of a ring, with its header: several frames are on their way at once, and none fills the ring.
     let max_payload = outgoing.bytes() / 4 - Header::LEN as u64;
@@ -84,6 +87,7 @@ struct Shared {
     bell: Arc<OwnedFd>,
     peer_bell: OwnedFd,
     lifeline: Arc<OwnedFd>,
+    inherited: bool,
 }
 
 impl Shared {
@@ -262,6 +266,12 @@ impl Signal for Shared {
 
     fn has_hung_up(&self) -> bool {
         sys::peer::is_finished(&*self.lifeline)
+    }
+
+    fn hang_up(&self) {
+        if !self.inherited {
+            sys::socket::shut_down(&*self.lifeline);
+        }
     }
 
     #[inline]

@@ -15,6 +15,7 @@ use rustix::net::{RecvFlags, SendFlags};
 
 use super::wake::Wakes;
 use super::{Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
+use crate::sys;
 
 /// The most payload in one frame.
 const MAX_PAYLOAD: usize = 64 * 1024;
@@ -23,14 +24,16 @@ const OUTBOX: usize = 4 * MAX_PAYLOAD;
 /// Bytes read ahead: two frames at least.
 const INBOX: usize = 2 * (Header::LEN + MAX_PAYLOAD);
 
-/// A link over a connected socket, which is made nonblocking.
+/// A link over a connected socket, which is made nonblocking. One that is `inherited` is not shut down at its end: it
+/// ends with a process.
 ///
 /// # Errors
 /// When the socket cannot be made nonblocking.
-pub(crate) fn link(socket: UnixStream) -> io::Result<Link> {
+pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
     socket.set_nonblocking(true)?;
     let shared = Arc::new(Shared {
         socket: Arc::new(socket.into()),
+        inherited,
         backed_up: AtomicBool::new(false),
         wakes: Wakes::default(),
     });
@@ -54,6 +57,8 @@ pub(crate) fn link(socket: UnixStream) -> io::Result<Link> {
 
 struct Shared {
     socket: Arc<OwnedFd>,
+    /// Whether the end of the socket means more than the end of this session.
+    inherited: bool,
     /// Bytes wait for the kernel to take them.
     backed_up: AtomicBool,
     wakes: Wakes,
@@ -244,6 +249,12 @@ impl Signal for Shared {
 
     fn has_hung_up(&self) -> bool {
         false
+    }
+
+    fn hang_up(&self) {
+        if !self.inherited {
+            sys::socket::shut_down(&*self.socket);
+        }
     }
 
     fn may_spin(&self) -> bool {

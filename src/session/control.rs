@@ -105,7 +105,6 @@ impl Session {
         if let Some(at) = deadline {
             self.timers.set(at, Timer::Goodbye);
         }
-        self.end_if_done();
     }
 
     /// Ends at once.
@@ -128,25 +127,32 @@ impl Session {
             ([AT_ONCE], _) => self.end(CloseReason::Goodbye),
             _ => return Err(Rule::GoodbyeForm),
         }
-        self.end_if_done();
         Ok(())
     }
 
-    /// After both goodbyes it is over when nothing is in flight.
-    pub(super) fn end_if_done(&mut self) {
-        let reason = match &self.phase {
-            Phase::Open { farewell: Farewell::Answered, .. } => CloseReason::Local,
-            Phase::Open { farewell: Farewell::Heard, .. } => CloseReason::Goodbye,
-            Phase::Open { .. } | Phase::Opening { .. } | Phase::Over { .. } => return,
-        };
+    /// After both goodbyes it is over when nothing is in flight. Asked after each step, once the link has taken all that
+    /// was written: what would be lost with this side is not with the peer.
+    #[inline]
+    pub(crate) fn end_if_done(&mut self) {
+        let Some(reason) = self.parted() else { return };
         if self.outgoing.is_idle() && self.incoming.in_flight() == 0 && self.outbox.is_empty() {
             self.end(reason);
         }
     }
 
+    /// What the session ends with if both sides have said goodbye.
+    #[inline]
+    pub(super) fn parted(&self) -> Option<CloseReason> {
+        match &self.phase {
+            Phase::Open { farewell: Farewell::Answered, .. } => Some(CloseReason::Local),
+            Phase::Open { farewell: Farewell::Heard, .. } => Some(CloseReason::Goodbye),
+            Phase::Open { .. } | Phase::Opening { .. } | Phase::Over { .. } => None,
+        }
+    }
+
     /// Whether the peer has said that it makes no more calls.
     pub(super) fn peer_said_goodbye(&self) -> bool {
-        matches!(&self.phase, Phase::Open { farewell: Farewell::Answered | Farewell::Heard, .. })
+        self.parted().is_some()
     }
 
     pub(super) fn handle_protocol_error(&mut self, frame: &Frame) -> Result<(), Rule> {

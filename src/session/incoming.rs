@@ -291,7 +291,6 @@ impl Session {
         let header = Header { id, ..Header::new(kind) };
         if self.outbox.try_send(header, length, out, &write).is_ok() {
             self.incoming.answered(id, &mut self.timers);
-            self.end_if_done();
             return;
         }
         // Its place is its request's: there are never more answers here than requests in flight.

@@ -98,6 +98,7 @@ impl Session {
     #[inline]
     pub(crate) fn handle(&mut self, frame: &mut Frame, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
         let broken = match &self.phase {
+            Phase::Open { .. } | Phase::Opening { .. } if !frame.header.has_known_flags() => Err(Rule::Flags),
             Phase::Open { agreed, .. } => {
                 let limit = agreed.limits.payload_length();
                 self.handle_open(frame, limit, out, now)
@@ -148,6 +149,9 @@ impl Session {
         if !self.assembly.accept(frame, MAX_HELLO)? {
             return Ok(());
         }
+        if frame.payload.len() > MAX_HELLO {
+            return Err(Rule::PayloadLimit);
+        }
         match (frame.header.kind, self.role) {
             (Kind::Hello, Role::Acceptor) => self.handle_hello(frame, out),
             (Kind::Welcome, Role::Initiator) => self.handle_welcome(frame, out),
@@ -192,9 +196,10 @@ impl Session {
     /// The link is gone.
     pub(crate) fn link_lost(&mut self, reason: CloseReason) {
         // A peer that has said goodbye may leave once it has all its answers.
-        let left = matches!(&self.phase, Phase::Open { farewell: Farewell::Answered | Farewell::Heard, .. })
-            && self.outgoing.is_idle();
-        self.end(if left && reason == CloseReason::PeerDied { CloseReason::Goodbye } else { reason });
+        match self.parted() {
+            Some(polite) if self.outgoing.is_idle() && reason == CloseReason::PeerDied => self.end(polite),
+            _ => self.end(reason),
+        }
     }
 
     /// It is over: every call has its answer, every handler is cancelled.
@@ -233,7 +238,6 @@ impl Session {
         if self.outgoing.starves_no_more(&self.outbox, out) {
             self.wake_turns();
         }
-        self.end_if_done();
     }
 
     /// Whether something waits for room in the link.

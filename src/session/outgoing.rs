@@ -316,7 +316,6 @@ impl Session {
         self.timers.clear(deadline, Timer::Call(id));
         self.outgoing.live -= 1;
         self.wake_turns();
-        self.end_if_done();
     }
 
     pub(super) fn handle_answer(&mut self, frame: &mut Frame) -> Result<(), Rule> {
@@ -341,8 +340,14 @@ impl Session {
         Ok(())
     }
 
-    /// Calls whose answers are awaited, by their callers or by nobody any more.
+    /// Whether a single call is about: no other is awaited, and no other's answer is still to be fetched.
     #[inline]
+    pub(crate) fn has_only_call(&self) -> bool {
+        self.outgoing.calls.len() == 1
+    }
+
+    /// Calls whose answers are awaited, by their callers or by nobody any more.
+    #[cfg(any(fuzzing, test))]
     pub(crate) fn calls_in_flight(&self) -> u32 {
         self.outgoing.live
     }

@@ -121,6 +121,7 @@ impl Peer {
         if self.session.wants_space() {
             self.session.flush(&mut self.out);
         }
+        self.session.end_if_done();
         self.session.take_wakers(&mut Vec::new());
     }
 }

@@ -9,13 +9,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 
-/// A pipe's reading and writing end, nonblocking and close-on-exec.
+/// A pipe's end to read from, and one to write into and to pass on; nonblocking and close-on-exec. The first is opened
+/// for writing too: a pipe that has a writer is never at its end, where it would be readable for ever.
 pub(crate) fn create() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?)
+    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+    Ok((reopen(reader)?, writer))
 }
 
-/// Opens a pipe anew, nonblocking, to write into it. It is opened for reading too, although nobody reads here: a pipe
-/// that has a reader never raises a signal in who writes, whatever the peer does with its own end.
+/// Opens a pipe anew, nonblocking, for reading and writing: one that has a reader never raises a signal in who writes,
+/// whatever the peer does with its own end.
 pub(crate) fn reopen(end: impl AsFd) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", end.as_fd().as_raw_fd());
     Ok(rustix::fs::open(path, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)

@@ -44,6 +44,12 @@ pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
     Ok(socket.into())
 }
 
+/// Ends a connection in both directions; what was sent before can still be read. Whoever waits for it is woken.
+pub(crate) fn shut_down(socket: impl AsFd) {
+    // One that is not connected any more is at its end already.
+    let _shut = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
+}
+
 /// The file at `path`, locked; `None` if another process, or another part of this one, holds the lock.
 pub(crate) fn try_lock(path: &Path) -> io::Result<Option<File>> {
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;

@@ -87,7 +87,7 @@ fn frames_arrive_whole_and_in_order() {
         let (mut producer, mut consumer) = (Producer::new(capacity), Consumer::new(capacity));
         let mut unpublished = Vec::new();
         let (mut sent, mut full) = (0_u32, 0);
-        for _ in 0..2_000 {
+        for _ in 0..if cfg!(miri) { 500 } else { 2_000 } {
             match random.below(8) {
                 0..4 => {
                     let most = if random.below(4) == 0 { capacity.max_payload() as u64 + 1 } else { 100 };

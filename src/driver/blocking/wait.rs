@@ -7,7 +7,7 @@ use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
 
-use crate::driver::core::{Core, Sleeper};
+use crate::driver::core::{Core, FRAMES_AT_A_TIME, Sleeper};
 use crate::driver::engine::Engine;
 use crate::link::{Note, Signal, Transmit};
 use crate::session::Session;
@@ -94,15 +94,15 @@ fn turn<T>(
         return park(engine, core, waiter, ready);
     }
     core.awake();
-    let mut looks = 0;
+    let (mut looks, mut frames) = (0, 0);
     loop {
         if let Some(done) = ready(&mut core.session, &mut *core.out, None) {
             core.leave();
             return Turn::Done(done);
         }
         let pays = loop {
-            if core.take_frame() {
-                looks = 0;
+            if core.advance() {
+                (looks, frames) = (0, frames + 1);
                 break true;
             }
             if engine.is_wanted() {
@@ -118,7 +118,12 @@ fn turn<T>(
         if !pays {
             break;
         }
-        if core.publish() {
+        if frames == FRAMES_AT_A_TIME {
+            // The next turn looks at the time.
+            core.give_way(waiter.get_or_insert_with(|| Waiter::new(engine)));
+            return Turn::Again;
+        }
+        if core.owes_ring() {
             return Turn::Again;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 use super::tasks::Tasks;
-use crate::driver::core::{Core, Sleeper};
+use crate::driver::core::{Core, FRAMES_AT_A_TIME, Sleeper};
 use crate::driver::engine::Engine;
 use crate::driver::serving::begin;
 use crate::driver::{Dispatch, Slots};
@@ -25,8 +25,6 @@ const LOOKS_IN_POLL: u32 = 128;
 /// Turns within one poll: a peer that has its next request there as soon as it is answered must not keep other tasks
 /// from theirs.
 const TURNS_IN_POLL: u32 = 32;
-/// Frames taken in within one turn that bring nothing to do.
-const FRAMES_IN_TURN: u32 = 256;
 
 /// Starts a session on a link as a task of the current runtime.
 ///
@@ -120,8 +118,9 @@ impl Task {
         }
         // Time, and the peer's death, are not to wait for the end of a flood.
         let _looks_again_anyway = self.poll_events(cx);
-        // Nobody sleeps on the bell: this task is about to look (E1).
-        cx.waker().wake_by_ref();
+        // Nobody sleeps on the bell: this task is about to look (E1), after everybody else has had a turn. Woken at once it
+        // would come before the task that a runtime was started with.
+        let _pending = pin!(tokio::task::yield_now()).poll(cx);
         Poll::Pending
     }
 
@@ -134,12 +133,12 @@ impl Task {
             if let Poll::Ready(work) = core.session.poll_work(None) {
                 return Turn::Work(work);
             }
-            if core.take_frame() {
+            if core.advance() {
                 (looks, frames) = (0, frames + 1);
-                if core.publish() {
+                if core.owes_ring() {
                     return Turn::Again;
                 }
-                if frames == FRAMES_IN_TURN {
+                if frames == FRAMES_AT_A_TIME {
                     return Turn::Yield;
                 }
             } else if !core.looks_on(looks, &*self.engine.signal) {

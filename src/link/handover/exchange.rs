@@ -29,6 +29,13 @@ pub(crate) struct Terms {
     pub(crate) ticket: Option<Ticket>,
 }
 
+impl Terms {
+    /// Whether the socket is that of a cell, whose end means that the process is gone.
+    fn is_inherited(&self) -> bool {
+        self.ticket.is_some()
+    }
+}
+
 /// This side's memory, to be handed over.
 struct Offer {
     memory: Memory,
@@ -62,16 +69,13 @@ pub(crate) async fn initiate(
     match theirs.word {
         Word::Welcome => {}
         Word::Ask => return Err(HandoverError::Malformed(Malformed::Side)),
-        Word::Refuse(Refused::Version) => {
-            return Err(HandoverError::Version { own: Versions::OWN, peer: theirs.versions });
-        }
         Word::Refuse(reason) => return Err(HandoverError::Refused(reason)),
     }
     let fallback = match (offer, received) {
         (Ok(offer), Some(received)) => match attach(&received, terms) {
             Ok(attached) => {
                 send(&socket, ready, &[Stance::Memory.code()], &[]).await?;
-                return Ok(attached.join(offer, socket));
+                return Ok(attached.join(offer, socket, terms));
             }
             Err(error) => {
                 send(&socket, ready, &[Stance::Attach.code()], &[]).await?;
@@ -82,7 +86,7 @@ pub(crate) async fn initiate(
         (Err(own), None) => own,
         (Err(_), Some(_)) => return Err(HandoverError::Malformed(Malformed::Unasked)),
     };
-    over_the_socket(socket, fallback)
+    over_the_socket(socket, terms, fallback)
 }
 
 /// The acceptor's part: `peer` is who connected.
@@ -121,7 +125,7 @@ pub(crate) async fn accept(
             let mut stance = [0];
             receive(&socket, ready, &mut stance, &mut Vec::new(), |_| Ok(())).await?;
             match Stance::from_code(stance[0]) {
-                Stance::Memory => return Ok(attached.join(offer, socket)),
+                Stance::Memory => return Ok(attached.join(offer, socket, terms)),
                 other => Some(other.reason()),
             }
         }
@@ -129,7 +133,7 @@ pub(crate) async fn accept(
         _ if theirs.stance == Stance::Socket || !terms.shm => None,
         _ => Some(theirs.stance.reason()),
     };
-    over_the_socket(socket, fallback)
+    over_the_socket(socket, terms, fallback)
 }
 
 type Heard = (Prologue, Option<Received>);
@@ -142,15 +146,15 @@ fn admitted(
     peer: Peer,
 ) -> Result<Heard, (HandoverError, Option<Refused>)> {
     let (theirs, received) = heard.map_err(|error| {
-        let told = !matches!(error, HandoverError::Closed | HandoverError::Io(_));
-        (error, told.then_some(Refused::Malformed))
+        let told = match error {
+            HandoverError::Closed | HandoverError::Io(_) => None,
+            HandoverError::Version { .. } => Some(Refused::Version),
+            _ => Some(Refused::Malformed),
+        };
+        (error, told)
     })?;
     if theirs.word != Word::Ask {
         return Err((HandoverError::Malformed(Malformed::Side), Some(Refused::Malformed)));
-    }
-    if !Versions::OWN.meet(theirs.versions) {
-        let error = HandoverError::Version { own: Versions::OWN, peer: theirs.versions };
-        return Err((error, Some(Refused::Version)));
     }
     if !access.allows(peer) {
         return Err((HandoverError::Forbidden { uid: peer.uid }, Some(Refused::Forbidden)));
@@ -163,12 +167,14 @@ fn admitted(
 
 fn over_the_socket(
     socket: UnixStream,
+    terms: &Terms,
     fallback: Option<FallbackReason>,
 ) -> Result<HandedOver, HandoverError> {
     if let Some(reason) = &fallback {
         tracing::info!(target: "transom::link", %reason, "the session goes over its socket");
     }
-    Ok(HandedOver { link: stream_link(socket)?, transport: Transport::Unix { fallback } })
+    let link = stream_link(socket, terms.is_inherited())?;
+    Ok(HandedOver { link, transport: Transport::Unix { fallback } })
 }
 
 /// Memory to hand over, or why there is none; `None` if it is not wanted.
@@ -206,13 +212,14 @@ fn attach(received: &Received, terms: &Terms) -> Result<Attached, AttachError> {
 }
 
 impl Attached {
-    fn join(self, offer: Offer, lifeline: UnixStream) -> HandedOver {
+    fn join(self, offer: Offer, lifeline: UnixStream, terms: &Terms) -> HandedOver {
         let link = shm_link(ShmParts {
             own: offer.memory.region,
             peer: self.region,
             bell: offer.bell,
             peer_bell: self.peer_bell,
             lifeline: lifeline.into(),
+            inherited: terms.is_inherited(),
         });
         HandedOver { link, transport: Transport::Shm }
     }
@@ -259,6 +266,10 @@ async fn hear(socket: &UnixStream, ready: &impl Ready) -> Result<Heard, Handover
     })
     .await?;
     let prologue = Prologue::decode(&bytes);
+    // First of all: everything else may mean something else in another version.
+    if !Versions::OWN.meet(prologue.versions) {
+        return Err(HandoverError::Version { own: Versions::OWN, peer: prologue.versions });
+    }
     let (found, expected) = (descriptors.len(), if prologue.stance == Stance::Memory { 2 } else { 0 });
     if found != expected {
         return Err(HandoverError::Malformed(Malformed::Descriptors { found, expected }));
