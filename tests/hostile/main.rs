@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod answers;
+mod bells;
 #[path = "../common/mod.rs"]
 mod common;
 mod corruption;
