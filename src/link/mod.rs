@@ -72,6 +72,9 @@ pub enum Corrupt {
         /// The most it may be.
         limit: u32,
     },
+    /// Something came on the lifeline.
+    #[error("something was said on the lifeline")]
+    Lifeline,
     /// A header this version does not know.
     #[error("frame header: {0}")]
     Header(#[source] BadFrameHeader),

@@ -282,6 +282,10 @@ impl Signal for Shared {
         sys::peer::is_finished(&*self.lifeline)
     }
 
+    fn is_spoken_on(&self) -> bool {
+        sys::peer::has_spoken(&*self.lifeline)
+    }
+
     fn hang_up(&self) {
         if !self.inherited {
             sys::socket::shut_down(&*self.lifeline);

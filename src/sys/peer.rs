@@ -28,6 +28,13 @@ pub(crate) fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// Whether bytes can be read from the socket. Never waits.
+pub(crate) fn has_spoken(socket: impl AsFd) -> bool {
+    let mut byte = [0_u8; 1];
+    let read = rustix::net::recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    read.is_ok_and(|(count, _)| count > 0)
+}
+
 /// Whether the socket is at its end, broken, or carries bytes where none belong. Never waits.
 pub(crate) fn is_finished(socket: impl AsFd) -> bool {
     let mut byte = [0_u8; 1];

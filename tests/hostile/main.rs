@@ -7,15 +7,18 @@
 
 mod answers;
 mod bells;
+mod callers;
 #[path = "../common/mod.rs"]
 mod common;
 mod corruption;
 mod floods;
 mod frames;
 mod halves;
+mod handlers;
 mod handover;
 mod handshake;
 mod logs;
 mod raw;
 mod rings;
 mod scene;
+mod users;
