@@ -2,7 +2,10 @@
 
 mod common;
 
-use std::time::Duration;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use common::{Echo, EchoBlockingClient, EchoClient, EchoServer, Place, Shout, ShoutClient, ShoutServer};
 use transom::{
@@ -118,6 +121,66 @@ async fn no_time_is_too_long() {
             });
         }
     }
+}
+
+#[tokio::test]
+async fn a_task_that_calls_in_a_loop_leaves_others_their_turn() {
+    let place = Place::new();
+    for (address, _) in addresses(&place) {
+        let listener = Server::new(&address, EchoServer::new(Echo)).bind_blocking().unwrap();
+        let serving = std::thread::spawn(move || listener.accept().unwrap());
+        let echo: EchoClient = transom::connect(&address).await.unwrap();
+        let server = serving.join().unwrap();
+        // Served by another thread, and after the end answered by nobody: at once, every time.
+        for ended in [false, true] {
+            if ended {
+                server.close();
+                echo.session().closed().await;
+            }
+            let other = tokio::spawn(tokio::time::sleep(Duration::from_millis(1)));
+            let until = Instant::now() + Duration::from_secs(20);
+            while !other.is_finished() {
+                assert_eq!(echo.echo(b"x").await.is_err(), ended, "{address}");
+                assert!(Instant::now() < until, "{address}: nobody else has had a turn");
+            }
+        }
+    }
+}
+
+#[test]
+fn tasks_without_a_runtime_call_as_often_as_they_like() {
+    let place = Place::new();
+    let (address, _) = addresses(&place).remove(0);
+    let listener = Server::new(&address, EchoServer::new(Echo)).bind_blocking().unwrap();
+    let serving = std::thread::spawn(move || listener.accept().unwrap());
+    let session = Connector::new(&address).serve(ShoutServer::new(Shout)).session_blocking().unwrap();
+    let (echo, _server) = (session.client::<EchoClient>(), serving.join().unwrap());
+    let (mut cx, until) = (Context::from_waker(Waker::noop()), Instant::now() + Duration::from_secs(20));
+    for _ in 0..1000 {
+        let mut call = pin!(echo.echo(b"x"));
+        while call.as_mut().poll(&mut cx).is_pending() {
+            assert!(Instant::now() < until, "no answer");
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_waits_uses_up_no_turns() {
+    let place = Place::new();
+    let (address, _) = addresses(&place).remove(0);
+    let mut listener = Server::new(&address, EchoServer::new(Echo)).bind().unwrap();
+    let (echo, _server) = tokio::join!(transom::connect::<EchoClient>(&address), listener.accept());
+    let echo = echo.unwrap();
+    let mut never = pin!(echo.never());
+    poll_fn(|cx| {
+        for _ in 0..1000 {
+            assert!(never.as_mut().poll(cx).is_pending());
+        }
+        assert!(tokio::task::coop::has_budget_remaining());
+        Poll::Ready(())
+    })
+    .await;
 }
 
 #[tokio::test]

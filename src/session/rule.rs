@@ -100,6 +100,7 @@ impl From<Corrupt> for Rule {
             Corrupt::Header(
                 BadFrameHeader::Kind(_) | BadFrameHeader::Flags(_) | BadFrameHeader::Reserved,
             ) => Self::FrameHeader,
+            Corrupt::EmptyWakes { .. } => Self::EmptyWake,
         }
     }
 }

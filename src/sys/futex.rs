@@ -28,8 +28,12 @@ pub(crate) fn wait_one(word: &AtomicU32, expected: u32, timeout: Duration) {
 /// How a wait on two words ended, or why it could not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
-    /// Woken, changed, timed out, interrupted: look again.
-    LookAgain,
+    /// Somebody woke it through the word at this place.
+    Woken(usize),
+    /// A word did not hold what was expected of it.
+    Changed,
+    /// Timed out, interrupted: look again.
+    Ended,
     /// This kernel, or its filter of system calls, has no such call.
     Unsupported,
 }
@@ -56,7 +60,9 @@ pub(crate) fn wait_two(words: [(&AtomicU32, u32); 2], deadline: Option<Instant>)
             SUPPORT.store(MISSING, Ordering::Relaxed);
             Waited::Unsupported
         }
-        Ok(_) | Err(_) => Waited::LookAgain,
+        Ok(place) => Waited::Woken(place),
+        Err(Errno::AGAIN) => Waited::Changed,
+        Err(_) => Waited::Ended,
     }
 }
 

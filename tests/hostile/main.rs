@@ -6,6 +6,7 @@
 #![allow(unreachable_pub)]
 
 mod answers;
+mod bells;
 mod callers;
 #[path = "../common/mod.rs"]
 mod common;
