@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use common::{Echo, EchoBlockingClient, EchoClient, EchoServer, Place, Shout, ShoutClient, ShoutServer};
 use transom::{
-    Access, CallError, CloseReason, ConnectError, Connector, FallbackReason, Limits, Options, PeerReason,
-    ServeError, Server, Transport,
+    Access, CallError, CallOptions, Client as _, CloseReason, ConnectError, Connector, FallbackReason,
+    Limits, Options, PeerReason, ServeError, Server, Transport,
 };
 
 fn addresses(place: &Place) -> Vec<(String, Transport)> {
@@ -88,6 +88,35 @@ async fn a_task_and_a_thread_call_each_other() {
         calling.await.unwrap();
         serving.abort();
         assert!(serving.await.unwrap_err().is_cancelled());
+    }
+}
+
+#[tokio::test]
+async fn no_time_is_too_long() {
+    let place = Place::new();
+    // Long after everything, and longer than clocks count.
+    for time in [Duration::from_secs(1 << 61), Duration::MAX] {
+        for (address, _) in addresses(&place) {
+            let patient = || Options::new().handshake_timeout(time);
+            let mut listener =
+                Server::new(&address, EchoServer::new(Echo)).options(patient()).bind().unwrap();
+            let connecting = Connector::new(&address).options(patient()).connect::<EchoClient>();
+            let (echo, server) = tokio::join!(connecting, listener.accept());
+            let (echo, _server) = (echo.unwrap(), server.unwrap());
+            assert_eq!(echo.echo(b"x").deadline(time).await.unwrap(), b"x", "{address}");
+            echo.session().goodbye_within(time);
+            drop(listener);
+            let listener = Server::new(&address, EchoServer::new(Echo)).options(patient());
+            let listener = listener.bind_blocking().unwrap();
+            std::thread::scope(|scope| {
+                let server = scope.spawn(|| listener.accept().unwrap());
+                let connector = Connector::new(&address).options(patient());
+                let echo: EchoBlockingClient = connector.connect_blocking().unwrap();
+                let echo = echo.with(CallOptions::new().deadline(time));
+                assert_eq!(echo.echo(b"x").unwrap(), b"x", "{address}");
+                drop(server.join().unwrap());
+            });
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! The address of a word goes to the kernel inside a structure; the word is borrowed for the call.
 
-use std::io;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -51,10 +50,7 @@ pub(crate) fn wait_two(words: [(&AtomicU32, u32); 2], deadline: Option<Instant>)
         waiter.flags = WaitFlags::SIZE_U32;
         waiter
     });
-    let timeout = match deadline.map(monotonic).transpose() {
-        Ok(timeout) => timeout,
-        Err(_) => return Waited::LookAgain,
-    };
+    let timeout = deadline.and_then(monotonic);
     match futex::waitv(&waiters, WaitvFlags::empty(), timeout.as_ref(), ClockId::Monotonic) {
         Err(Errno::NOSYS | Errno::PERM) => {
             SUPPORT.store(MISSING, Ordering::Relaxed);
@@ -71,10 +67,9 @@ pub(crate) fn can_wait_for_two() -> bool {
     wait_two([(&word, 1), (&word, 1)], None) != Waited::Unsupported
 }
 
-/// An instant as the absolute time of the monotonic clock.
-fn monotonic(at: Instant) -> io::Result<Timespec> {
+/// An instant as the absolute time of the monotonic clock; `None` if the kernel does not count that far.
+fn monotonic(at: Instant) -> Option<Timespec> {
     let left = at.saturating_duration_since(Instant::now());
-    let now = rustix::time::clock_gettime(ClockId::Monotonic);
-    let now = Duration::try_from(now).map_err(io::Error::other)?;
-    Timespec::try_from(now + left).map_err(io::Error::other)
+    let now = Duration::try_from(rustix::time::clock_gettime(ClockId::Monotonic)).ok()?;
+    Timespec::try_from(now.checked_add(left)?).ok()
 }

@@ -174,7 +174,7 @@ fn another_user_who_is_let_in_goes_over_the_socket_and_both_sides_know_why() {
             for api in ["async", "blocking"] {
                 let said = program.connects(&scene.address, api);
                 let session = scene.accepted();
-                assert_eq!(session.peer().uid, NOBODY);
+                assert_eq!(session.peer().uid, Some(NOBODY));
                 let (theirs, ours) = match case.link {
                     Link::Unix => (None, None),
                     // A pipe is opened anew by its owner alone.
