@@ -12,8 +12,6 @@ pub mod kernel;
 pub mod model;
 #[path = "../../shm-layout/src/ring/mod.rs"]
 pub mod ring;
-#[path = "../../shm-layout/src/role.rs"]
-pub mod role;
 pub mod segment;
 pub mod side;
 pub mod sync;
