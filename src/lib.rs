@@ -49,6 +49,15 @@ pub use session::{
 
 #[doc(hidden)]
 pub use service::private as __private;
+/// ```compile_fail
+/// #[transom::service]
+/// trait Tally {
+///     async fn add(&self, strokes: Vec<()>);
+/// }
+/// # struct Tallies;
+/// # impl Tally for Tallies { async fn add(&self, _: Vec<()>) {} }
+/// # fn main() { drop(transom::Server::new("mem:tally", TallyServer::new(Tallies))); }
+/// ```
 #[cfg(feature = "macros")]
 pub use transom_macros::service;
 

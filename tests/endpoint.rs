@@ -2,12 +2,15 @@
 
 mod common;
 
-use std::time::Duration;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use common::{Echo, EchoBlockingClient, EchoClient, EchoServer, Place, Shout, ShoutClient, ShoutServer};
 use transom::{
-    Access, CallError, CloseReason, ConnectError, Connector, FallbackReason, Limits, Options, PeerReason,
-    ServeError, Server, Transport,
+    Access, CallError, CallOptions, Client as _, CloseReason, ConnectError, Connector, FallbackReason,
+    Limits, Options, PeerReason, ServeError, Server, Transport,
 };
 
 fn addresses(place: &Place) -> Vec<(String, Transport)> {
@@ -89,6 +92,95 @@ async fn a_task_and_a_thread_call_each_other() {
         serving.abort();
         assert!(serving.await.unwrap_err().is_cancelled());
     }
+}
+
+#[tokio::test]
+async fn no_time_is_too_long() {
+    let place = Place::new();
+    // Long after everything, and longer than clocks count.
+    for time in [Duration::from_secs(1 << 61), Duration::MAX] {
+        for (address, _) in addresses(&place) {
+            let patient = || Options::new().handshake_timeout(time);
+            let mut listener =
+                Server::new(&address, EchoServer::new(Echo)).options(patient()).bind().unwrap();
+            let connecting = Connector::new(&address).options(patient()).connect::<EchoClient>();
+            let (echo, server) = tokio::join!(connecting, listener.accept());
+            let (echo, _server) = (echo.unwrap(), server.unwrap());
+            assert_eq!(echo.echo(b"x").deadline(time).await.unwrap(), b"x", "{address}");
+            echo.session().goodbye_within(time);
+            drop(listener);
+            let listener = Server::new(&address, EchoServer::new(Echo)).options(patient());
+            let listener = listener.bind_blocking().unwrap();
+            std::thread::scope(|scope| {
+                let server = scope.spawn(|| listener.accept().unwrap());
+                let connector = Connector::new(&address).options(patient());
+                let echo: EchoBlockingClient = connector.connect_blocking().unwrap();
+                let echo = echo.with(CallOptions::new().deadline(time));
+                assert_eq!(echo.echo(b"x").unwrap(), b"x", "{address}");
+                drop(server.join().unwrap());
+            });
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_calls_in_a_loop_leaves_others_their_turn() {
+    let place = Place::new();
+    for (address, _) in addresses(&place) {
+        let listener = Server::new(&address, EchoServer::new(Echo)).bind_blocking().unwrap();
+        let serving = std::thread::spawn(move || listener.accept().unwrap());
+        let echo: EchoClient = transom::connect(&address).await.unwrap();
+        let server = serving.join().unwrap();
+        // Served by another thread, and after the end answered by nobody: at once, every time.
+        for ended in [false, true] {
+            if ended {
+                server.close();
+                echo.session().closed().await;
+            }
+            let other = tokio::spawn(tokio::time::sleep(Duration::from_millis(1)));
+            let until = Instant::now() + Duration::from_secs(20);
+            while !other.is_finished() {
+                assert_eq!(echo.echo(b"x").await.is_err(), ended, "{address}");
+                assert!(Instant::now() < until, "{address}: nobody else has had a turn");
+            }
+        }
+    }
+}
+
+#[test]
+fn tasks_without_a_runtime_call_as_often_as_they_like() {
+    let place = Place::new();
+    let (address, _) = addresses(&place).remove(0);
+    let listener = Server::new(&address, EchoServer::new(Echo)).bind_blocking().unwrap();
+    let serving = std::thread::spawn(move || listener.accept().unwrap());
+    let session = Connector::new(&address).serve(ShoutServer::new(Shout)).session_blocking().unwrap();
+    let (echo, _server) = (session.client::<EchoClient>(), serving.join().unwrap());
+    let (mut cx, until) = (Context::from_waker(Waker::noop()), Instant::now() + Duration::from_secs(20));
+    for _ in 0..1000 {
+        let mut call = pin!(echo.echo(b"x"));
+        while call.as_mut().poll(&mut cx).is_pending() {
+            assert!(Instant::now() < until, "no answer");
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_waits_uses_up_no_turns() {
+    let place = Place::new();
+    let (address, _) = addresses(&place).remove(0);
+    let mut listener = Server::new(&address, EchoServer::new(Echo)).bind().unwrap();
+    let (echo, _server) = tokio::join!(transom::connect::<EchoClient>(&address), listener.accept());
+    let echo = echo.unwrap();
+    let mut never = pin!(echo.never());
+    poll_fn(|cx| {
+        for _ in 0..1000 {
+            assert!(never.as_mut().poll(cx).is_pending());
+        }
+        assert!(tokio::task::coop::has_budget_remaining());
+        Poll::Ready(())
+    })
+    .await;
 }
 
 #[tokio::test]

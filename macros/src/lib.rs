@@ -16,6 +16,10 @@ use proc_macro::TokenStream;
 /// `&[u8]`, which a handler borrows from the request. They return a `Facet` type or a `Result` of two. An
 /// `async fn` is implemented by an `async fn`, a plain `fn` by a plain `fn`; clients call both alike.
 ///
+/// The elements of a collection take a byte each at least, since a few bytes could announce any number of others: a
+/// list of `()` does not compile, and a call with a set of unit structs fails before it is sent. Send how many there
+/// are instead.
+///
 /// `#[transom(spawn)]` on a method makes its handlers run as tasks of their own from the start, rather than
 /// being polled once where the request arrived: for handlers that compute for long.
 ///

@@ -19,7 +19,8 @@ pub(super) struct Bounded<'a> {
 }
 
 impl<'a> Bounded<'a> {
-    /// Reads from the start of `bytes`. A collection has at most as many elements as there are bytes.
+    /// Reads from the start of `bytes`. A collection has at most as many elements as there are bytes: each takes
+    /// one at least.
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { parser: PostcardParser::with_limits(bytes, bytes.len() as u64), levels: 0 }
     }

@@ -186,12 +186,13 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| DecodeError::Utf8)
     }
 
-    /// A number of elements, each of at least `least` bytes; not more than the bytes left can hold.
+    /// A number of elements, each of at least `least` bytes, which is not zero; not more than the bytes left can hold.
     pub(super) fn count(&mut self, least: usize) -> Result<usize, DecodeError> {
         let count = self.varint()?;
         let left = self.0.len();
-        // Elements without bytes cost time and no bytes: the reference's bound for any collection holds.
-        let most = left.checked_div(least).unwrap_or(1 << 24);
-        usize::try_from(count).ok().filter(|&count| count <= most).ok_or(DecodeError::Count { count, left })
+        usize::try_from(count)
+            .ok()
+            .filter(|&count| count <= left / least)
+            .ok_or(DecodeError::Count { count, left })
     }
 }

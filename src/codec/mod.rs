@@ -3,10 +3,14 @@
 //! The format is postcard: a struct or tuple is its fields one after another, so the arguments of a call are
 //! encoded one by one, each by the codec that [`Pick`] finds for its type when generated code is compiled:
 //! [`Plain`] for numbers, strings, bytes and what is made of them, reflection for the rest.
+//!
+//! Whatever bytes come, decoding them costs no more than their number times what the type costs. So nesting is bounded,
+//! and the elements of collections take bytes, in every type that is encoded at all.
 
 mod bounded;
 mod bytes;
 mod describe;
+mod elements;
 mod message;
 mod pick;
 mod plain;
@@ -16,6 +20,7 @@ mod tests;
 
 pub use bytes::{Reader, Sink};
 pub(crate) use describe::{describe, types_hash};
+use elements::Bodiless;
 pub use message::Encode;
 pub(crate) use message::Message;
 pub use pick::{Codec, Pick, PickFacet, PickPlain};
@@ -89,6 +94,9 @@ pub enum DecodeError {
         /// How many.
         left: usize,
     },
+    /// No value of this type is decoded.
+    #[error(transparent)]
+    Elements(#[from] Bodiless),
     /// The bytes do not fit the type's shape.
     #[error(transparent)]
     Shape(Box<facet_postcard::DeserializeError>),
@@ -99,5 +107,12 @@ pub enum DecodeError {
 
 /// Why a value cannot be encoded.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct EncodeError(#[from] facet_postcard::SerializeError);
+#[non_exhaustive]
+pub enum EncodeError {
+    /// No value of this type is encoded.
+    #[error(transparent)]
+    Elements(#[from] Bodiless),
+    /// The value's shape has no encoding.
+    #[error(transparent)]
+    Shape(#[from] facet_postcard::SerializeError),
+}

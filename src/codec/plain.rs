@@ -9,6 +9,10 @@ pub trait Plain<'a>: Sized {
     /// The fewest bytes that a value takes.
     const LEAST: usize;
 
+    /// Values may be the elements of a list. Where they may not, this does not compile: see [`check`](super::elements::check).
+    const ELEMENT: () =
+        assert!(Self::LEAST > 0, "the elements of this list take no bytes: send how many there are instead");
+
     /// How many bytes [`write`](Self::write) writes.
     fn length(&self) -> usize;
 
@@ -246,6 +250,7 @@ impl<'a, T: Plain<'a>> Plain<'a> for Vec<T> {
     const LEAST: usize = 1;
     #[inline]
     fn length(&self) -> usize {
+        const { T::ELEMENT }
         varint_length(self.len() as u64) + T::run_length(self)
     }
     #[inline]
@@ -255,6 +260,7 @@ impl<'a, T: Plain<'a>> Plain<'a> for Vec<T> {
     }
     #[inline]
     fn read(from: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        const { T::ELEMENT }
         let count = from.count(T::LEAST)?;
         T::read_run(count, from)
     }

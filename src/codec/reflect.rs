@@ -5,13 +5,16 @@ use facet_format::FormatDeserializer;
 use facet_postcard::{SerializeError, Writer};
 
 use super::bounded::Bounded;
+use super::elements::check;
 use super::{DecodeError, EncodeError, Reader, Sink};
 
 pub(super) fn encode<'f, T: Facet<'f>, S: Sink>(value: &T, out: &mut S) -> Result<(), EncodeError> {
+    check(T::SHAPE)?;
     Ok(facet_postcard::to_writer_fallible(value, &mut Into(out))?)
 }
 
 pub(super) fn decode<'a, T: Facet<'a>>(from: &mut Reader<'a>) -> Result<T, DecodeError> {
+    check(T::SHAPE)?;
     let mut parser = Bounded::new(from.rest());
     let value = FormatDeserializer::new(&mut parser)
         .deserialize()

@@ -21,6 +21,9 @@ enum Form {
     Square { side: u32 },
 }
 
+#[derive(Facet, Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Nothing;
+
 #[derive(Facet)]
 struct Tree {
     value: u64,
@@ -104,6 +107,8 @@ fn reflected_types_agree_with_the_reference_and_say_where_they_end() {
     agree!(Point: Point { x: -3, label: "here".into(), tags: vec![1, 300] });
     agree!(Form: Form::Empty, Form::Circle(0.5), Form::Square { side: 70_000 });
     agree!(Vec<Point>: vec![], vec![Point { x: 1, label: String::new(), tags: vec![] }; 3]);
+    agree!(Vec<Option<Point>>: vec![None; 300]);
+    agree!(Vec<(Nothing, bool)>: vec![(Nothing, true); 300]);
     agree!(Option<Point>: None, Some(Point { x: 1, label: "a".into(), tags: vec![9] }));
     agree!(Result<u32, String>: Ok(3), Err("no".into()));
     agree!(char: 'x', 'ü');
@@ -142,12 +147,72 @@ fn a_count_is_bounded_by_the_bytes_left() {
     assert!(matches!(lists, Err(DecodeError::Count { left: 2, .. })), "{lists:?}");
     let points: Result<Vec<Point>, _> = (&&Pick::<Vec<Point>>::NEW).pick().decode(&mut Reader::new(&bytes));
     assert!(points.is_err());
-    let units: Result<Vec<()>, _> = (&&Pick::<Vec<()>>::NEW).pick().decode(&mut Reader::new(&bytes));
-    assert!(matches!(units, Err(DecodeError::Count { .. })));
     let text: Result<&str, _> = (&&Pick::<&str>::NEW).pick().decode(&mut Reader::new(&[2, 0xc3, 0x28]));
     assert!(matches!(text, Err(DecodeError::Utf8)));
     let flag: Result<bool, _> = (&&Pick::<bool>::NEW).pick().decode(&mut Reader::new(&[2]));
     assert!(matches!(flag, Err(DecodeError::Tag { tag: 2 })));
+}
+
+/// Whether values of a type are neither encoded nor decoded, whatever the bytes.
+macro_rules! is_bodiless {
+    ($type:ty: $value:expr) => {{
+        let codec = (&&Pick::<$type>::NEW).pick();
+        let value: $type = $value;
+        let encoded = codec.encode(&value, &mut Vec::new());
+        let decoded: Result<$type, _> = codec.decode(&mut Reader::new(&[0; 8]));
+        match (encoded, decoded) {
+            (Err(EncodeError::Elements(_)), Err(DecodeError::Elements(_))) => true,
+            (Ok(()), Ok(_)) => false,
+            other => panic!("{other:?}"),
+        }
+    }};
+}
+
+#[test]
+#[allow(clippy::needless_borrow)]
+fn elements_take_bytes() {
+    use std::collections::{BTreeMap, BTreeSet, HashMap};
+    #[derive(Facet, Debug, Clone, Default)]
+    struct Nothings(Nothing, [(); 3], Box<Nothing>);
+    #[derive(Facet, Debug, Default)]
+    struct Remembers {
+        #[facet(skip, default)]
+        cache: u64,
+    }
+    #[derive(Facet, Debug, Clone)]
+    #[repr(u8)]
+    enum One {
+        Only,
+    }
+    #[derive(Facet, Debug)]
+    struct Within {
+        tree: Option<Box<Self>>,
+        deep: [Result<BTreeMap<u8, Vec<Nothing>>, u8>; 1],
+    }
+    #[derive(Facet, Debug)]
+    struct Itself {
+        next: Box<Self>,
+    }
+    assert!(is_bodiless!(Vec<Nothing>: vec![Nothing]));
+    assert!(is_bodiless!(Vec<Nothings>: vec![]));
+    assert!(is_bodiless!(Vec<Remembers>: vec![]));
+    assert!(is_bodiless!(BTreeSet<Nothing>: [Nothing].into()));
+    assert!(is_bodiless!(BTreeMap<Nothing, Nothing>: [(Nothing, Nothing)].into()));
+    assert!(is_bodiless!(Within: Within { tree: None, deep: [Err(1)] }));
+    assert!(is_bodiless!(Vec<Itself>: vec![]), "and it is found out in finite time");
+    // What takes bytes somewhere does, and what comes once may take none.
+    assert!(!is_bodiless!(Nothings: Nothings::default()));
+    assert!(!is_bodiless!(Vec<One>: vec![One::Only; 3]));
+    assert!(!is_bodiless!(Vec<Option<Nothing>>: vec![None, Some(Nothing)]));
+    assert!(!is_bodiless!(HashMap<u8, Nothing>: [(1, Nothing)].into()));
+    assert!(!is_bodiless!(Vec<(Nothing, u8)>: vec![(Nothing, 1)]));
+    assert!(!is_bodiless!(Vec<Vec<Point>>: vec![]));
+    assert!(!is_bodiless!(Vec<std::borrow::Cow<'static, str>>: vec!["x".into()]));
+    let error = (&&Pick::<Vec<Nothing>>::NEW).pick().encode(&vec![Nothing], &mut Vec::new()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a collection of `Nothing`, which takes no bytes: send how many there are instead"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::blocking::Waiter;
-use crate::link::{Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit};
+use crate::link::{Corrupt, Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit};
 use crate::memory::{LOOKS, SpinPolicy};
 use crate::session::{CloseReason, Session};
 
@@ -160,8 +160,9 @@ impl Core {
         }
     }
 
-    /// After the peer's death: what it had completely sent is taken in, then the session ends.
-    pub(super) fn bury(&mut self) {
+    /// After the peer's death, or where something was `spoken` on its lifeline: what it had completely sent is taken in,
+    /// then the session ends.
+    pub(super) fn bury(&mut self, spoken: bool) {
         // Another process may hold its link, and write on for ever.
         for _ in 0..self.receive.most_unread() {
             if !self.take_frame() {
@@ -169,7 +170,10 @@ impl Core {
             }
         }
         self.ended = true;
-        self.session.link_lost(CloseReason::PeerDied);
+        match spoken {
+            true => self.session.corrupt(Corrupt::Lifeline, &mut *self.out),
+            false => self.session.link_lost(CloseReason::PeerDied),
+        }
     }
 
     /// Does what is due, if anything is.

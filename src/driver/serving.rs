@@ -22,16 +22,13 @@ pub(super) fn begin(engine: &Arc<Engine>, inbound: Inbound, slots: &mut Slots, e
     let reply = Reply::new(Arc::clone(engine) as Arc<dyn Calls>, id);
     let request = Request { method, payload, body, metadata, deadline, reply };
     // A panic drops the reply, which answers for the handler.
-    let Ok(Some(mut handler)) = catch_unwind(AssertUnwindSafe(|| engine.dispatch.dispatch(request, slots)))
-    else {
-        return;
-    };
+    let Some(Some(mut handler)) = caught(|| engine.dispatch.dispatch(request, slots)) else { return };
     if spawns {
         return executor.adopt(id, handler);
     }
     match poll_caught(&mut handler, &mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Finish::Done) => slots.recycle(handler),
-        Poll::Ready(Finish::Panicked) => {}
+        Poll::Ready(Finish::Panicked) => discard(handler),
         Poll::Pending => executor.adopt(id, handler),
     }
 }
@@ -47,9 +44,28 @@ pub(super) enum Finish {
 
 /// Polls a handler; its panic ends it and nothing else.
 pub(super) fn poll_caught(handler: &mut Handler, cx: &mut Context<'_>) -> Poll<Finish> {
-    match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
-        Ok(Poll::Ready(())) => Poll::Ready(Finish::Done),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(Finish::Panicked),
+    match caught(|| handler.as_mut().poll(cx)) {
+        Some(Poll::Ready(())) => Poll::Ready(Finish::Done),
+        Some(Poll::Pending) => Poll::Pending,
+        None => Poll::Ready(Finish::Panicked),
     }
+}
+
+/// Drops a handler, which runs user code if it is not done.
+pub(super) fn discard(handler: Handler) {
+    // A panic in there has nobody else to tell.
+    let (Some(()) | None) = caught(|| drop(handler));
+}
+
+/// Runs user code; `None` if it panicked. What it panicked with may panic once more when it is dropped: that goes no
+/// further either.
+fn caught<R>(run: impl FnOnce() -> R) -> Option<R> {
+    let payload = match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => return Some(result),
+        Err(payload) => payload,
+    };
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(again);
+    }
+    None
 }

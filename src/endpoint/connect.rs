@@ -114,7 +114,7 @@ impl Connector {
                 open_mem(link, Role::Initiator, &options, dispatch).await
             }
             Address::Shm(path) | Address::Unix(path) => {
-                let until = Instant::now() + options.handshake_timeout;
+                let until = options.open_until();
                 let socket = loop {
                     match sys::socket::connect(path) {
                         Err(error) if is_crowded(&error, until) => tokio::time::sleep(CROWDED).await,
@@ -149,7 +149,7 @@ impl Connector {
                 open_mem_blocking(link, Role::Initiator, &options, dispatch, serves)
             }
             Address::Shm(path) | Address::Unix(path) => {
-                let until = Instant::now() + options.handshake_timeout;
+                let until = options.open_until();
                 let socket = loop {
                     match sys::socket::connect(path) {
                         Err(error) if is_crowded(&error, until) => std::thread::sleep(CROWDED),
@@ -171,8 +171,8 @@ impl std::fmt::Debug for Connector {
 }
 
 /// Too many wait to be accepted, and there is time left to be one of them.
-fn is_crowded(error: &io::Error, until: Instant) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock && Instant::now() < until
+fn is_crowded(error: &io::Error, until: Option<Instant>) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock && until.is_none_or(|until| Instant::now() < until)
 }
 
 fn mem_link(address: &Address, name: &str, options: &Options) -> Result<Link, ConnectError> {

@@ -43,7 +43,7 @@ pub(crate) async fn open(
     dispatch: Arc<dyn Dispatch>,
 ) -> Result<Session, OpenError> {
     options.limits.check()?;
-    let until = Instant::now() + options.handshake_timeout;
+    let until = options.open_until();
     let opened = async {
         let ready = Task::new(&socket)?;
         let HandedOver { link, transport } = hand_over(socket, &opening, options, &ready).await?;
@@ -51,7 +51,10 @@ pub(crate) async fn open(
         let machine = machine(opening.role, opening.peer, transport, until, options, &dispatch);
         start(machine, link, dispatch).await
     };
-    tokio::time::timeout_at(until.into(), opened).await.unwrap_or(Err(OpenError::Timeout))
+    match until {
+        Some(until) => tokio::time::timeout_at(until.into(), opened).await.unwrap_or(Err(OpenError::Timeout)),
+        None => opened.await,
+    }
 }
 
 /// Opens a session on a link within this process, as a task of the current runtime.
@@ -63,7 +66,7 @@ pub(super) async fn open_mem(
     dispatch: Arc<dyn Dispatch>,
 ) -> Result<Session, OpenError> {
     options.limits.check()?;
-    let until = Instant::now() + options.handshake_timeout;
+    let until = options.open_until();
     let machine = machine(role, Peer::this(), Transport::Mem, until, options, &dispatch);
     start(machine, link, dispatch).await
 }
@@ -90,7 +93,7 @@ pub(crate) fn open_blocking(
     serves: bool,
 ) -> Result<Session, OpenError> {
     options.limits.check()?;
-    let until = Instant::now() + options.handshake_timeout;
+    let until = options.open_until();
     let watched = socket.try_clone()?;
     let ready = Thread { socket: watched.as_fd(), deadline: until };
     let handed_over = run(hand_over(socket, opening, options, &ready));
@@ -112,7 +115,7 @@ pub(super) fn open_mem_blocking(
     serves: bool,
 ) -> Result<Session, OpenError> {
     options.limits.check()?;
-    let until = Instant::now() + options.handshake_timeout;
+    let until = options.open_until();
     let machine = machine(role, Peer::this(), Transport::Mem, until, options, &dispatch);
     start_blocking(machine, link, dispatch, serves)
 }
@@ -162,7 +165,7 @@ fn machine(
     role: Role,
     peer: Peer,
     transport: Transport,
-    until: Instant,
+    until: Option<Instant>,
     options: &Options,
     dispatch: &Arc<dyn Dispatch>,
 ) -> Machine {
@@ -172,7 +175,7 @@ fn machine(
         metadata: options.metadata.clone(),
         transport,
         peer,
-        open_until: Some(until),
+        open_until: until,
         methods: Box::new(move |id| dispatch.method(id)),
     };
     Machine::new(role, settings)

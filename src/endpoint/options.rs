@@ -1,6 +1,6 @@
 //! What a session is opened with.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::session::{Limits, Metadata};
 
@@ -11,7 +11,7 @@ pub struct Options {
     pub(super) metadata: Metadata,
     pub(super) ring: u64,
     pub(super) memory_cap: u64,
-    pub(super) handshake_timeout: Duration,
+    handshake_timeout: Duration,
 }
 
 impl Options {
@@ -57,11 +57,17 @@ impl Options {
         self
     }
 
-    /// Sets how long the opening of a session may take, from the connected socket to the end of the handshake.
+    /// Sets how long the opening of a session may take, from the connected socket to the end of the handshake. More time
+    /// than clocks count is all the time there is.
     #[must_use]
     pub fn handshake_timeout(mut self, time: Duration) -> Self {
         self.handshake_timeout = time;
         self
+    }
+
+    /// When an opening that begins now must be done, if ever.
+    pub(super) fn open_until(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.handshake_timeout)
     }
 }
 

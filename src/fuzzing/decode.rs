@@ -54,12 +54,7 @@ pub fn decode(data: &[u8]) -> bool {
         9 => is_whole!(Vec<u64>, bytes),
         10 => is_whole!(Vec<String>, bytes),
         11 => is_whole!((u8, String, Option<bool>), bytes),
-        // Four bytes can announce millions: too many to encode and to print.
-        12 => {
-            let mut from = Reader::new(bytes);
-            let decoded: Result<Vec<()>, _> = (&&Pick::<Vec<()>>::NEW).pick().decode(&mut from);
-            decoded.is_ok() && from.end().is_ok()
-        }
+        12 => is_whole!(Vec<Nothing>, bytes),
         13 => is_whole!(Point, bytes),
         14 => is_whole!(Form, bytes),
         15 => is_whole!(Vec<Point>, bytes),
@@ -85,6 +80,10 @@ enum Form {
     Circle(f64),
     Square { side: u32, at: Option<Point> },
 }
+
+/// Of which a few bytes could announce any number.
+#[derive(Facet, Debug)]
+struct Nothing;
 
 /// As deep as the bytes say.
 #[derive(Facet, Debug)]

@@ -114,7 +114,7 @@ impl Restarts {
         self.recent.push_back(now);
         let delay = self.policy.first.saturating_mul(1 << doublings).min(self.policy.longest);
         let shortened = f64::from(jitter) / f64::from(u32::MAX) / 2.0;
-        Some(delay.mul_f64(1.0 - shortened))
+        Some(delay - delay.mul_f64(shortened))
     }
 }
 
@@ -147,6 +147,14 @@ mod tests {
         assert_eq!(restarts(1).next(now, u32::MAX), Some(Duration::from_millis(50)));
         let middle = restarts(1).next(now, u32::MAX / 2).map(|delay| delay.as_millis());
         assert_eq!(middle, Some(75));
+    }
+
+    #[test]
+    fn a_delay_may_be_as_long_as_there_is() {
+        let policy = RestartPolicy::always().backoff(Duration::MAX, Duration::MAX);
+        let delay = |jitter| Restarts::new(policy.clone()).next(Instant::now(), jitter);
+        assert_eq!(delay(0), Some(Duration::MAX));
+        assert!(delay(u32::MAX) >= Some(Duration::MAX / 2 - SECOND));
     }
 
     #[test]

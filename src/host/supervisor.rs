@@ -78,7 +78,7 @@ impl Supervisor {
             let Some(delay) = self.restarts.next(Instant::now(), jitter()) else {
                 return SpawnError::GivenUp { restarts: self.restarts.recent(), cause: Box::new(cause) };
             };
-            let again = tokio::time::sleep_until((ended + delay).into());
+            let again = tokio::time::sleep(delay.saturating_sub(ended.elapsed()));
             tokio::select! {
                 () = again => {}
                 _ = self.orders.stop() => return SpawnError::ShutDown,

@@ -35,10 +35,10 @@ fn give(peer: &UnixStream, descriptor: impl AsFd) -> io::Result<()> {
 /// `TimedOut` when none came in [`PATIENCE`]; `UnexpectedEof` when the peer is gone or sent something else.
 fn take(peer: &UnixStream) -> io::Result<OwnedFd> {
     let deadline = Instant::now() + PATIENCE;
-    let mut descriptors = Vec::new();
+    let mut passed = sys::close::Passed::default();
     loop {
-        match sys::scm::receive(peer, &mut [0], &mut descriptors) {
-            Ok(_) => return descriptors.pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
+        match sys::scm::receive(peer, &mut [0], &mut passed) {
+            Ok(_) => return passed.trusted().pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             Err(_) if Instant::now() >= deadline => return Err(io::ErrorKind::TimedOut.into()),
             Err(_) => sys::poll::wait(&[(peer.as_fd(), true, false)], Some(deadline)),

@@ -4,6 +4,7 @@
 //! lock, [`Receive`] by whoever holds the drain role, and [`Signal`] is shared by publishers and sleepers.
 
 mod address;
+mod empty_wakes;
 mod frame;
 mod handover;
 mod inherited;
@@ -71,7 +72,16 @@ pub enum Corrupt {
         /// The most it may be.
         limit: u32,
     },
+    /// Something came on the lifeline.
+    #[error("something was said on the lifeline")]
+    Lifeline,
     /// A header this version does not know.
     #[error("frame header: {0}")]
     Header(#[source] BadFrameHeader),
+    /// Wake-ups for nothing, again and again.
+    #[error("more than {forgiven} wake-ups for nothing")]
+    EmptyWakes {
+        /// How many are let pass.
+        forgiven: u32,
+    },
 }

@@ -138,6 +138,11 @@ pub(crate) trait Signal: Send + Sync {
     /// Whether the lifeline has hung up, or carried what it should not. Never waits.
     fn has_hung_up(&self) -> bool;
 
+    /// Whether the lifeline has carried what it should not. Never waits.
+    fn is_spoken_on(&self) -> bool {
+        false
+    }
+
     /// Shows the peer the end of the link, where that is this side's to show. Nothing is sent or taken in any more.
     fn hang_up(&self);
 

@@ -6,12 +6,13 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use transom_shm_layout::bell::{self, Mode, Ringer, Sleeper};
 use transom_shm_layout::ring::{self, Consumer, Producer, Reservation, ReserveError};
 
+use super::empty_wakes::EmptyWakes;
 use super::wake::Wakes;
 use super::{
     Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit,
@@ -46,6 +47,7 @@ pub(crate) fn link(parts: Parts) -> Link {
         ringer: Ringer::new(),
         space_goal: AtomicU64::new(0),
         wakes: Wakes::default(),
+        woken: AtomicU32::new(0),
         futex: sys::futex::can_wait_for_two(),
         bell: Arc::new(parts.bell),
         peer_bell: parts.peer_bell,
@@ -68,6 +70,7 @@ pub(crate) fn link(parts: Parts) -> Link {
             reader,
             consumer: Consumer::new(incoming),
             sleeper: Sleeper::new(),
+            empty_wakes: EmptyWakes::default(),
             looked_for_space: 0,
             quarter: incoming.bytes() / 4,
         }),
@@ -82,6 +85,8 @@ struct Shared {
     /// The position of the peer's head from which on there is room for what did not find any.
     space_goal: AtomicU64,
     wakes: Wakes,
+    /// How often the peer has woken this side since the last announcement.
+    woken: AtomicU32,
     /// Whether a thread can sleep on two futexes at once here.
     futex: bool,
     bell: Arc<OwnedFd>,
@@ -157,6 +162,7 @@ struct Receiver {
     reader: RingReader,
     consumer: Consumer,
     sleeper: Sleeper,
+    empty_wakes: EmptyWakes,
     /// The head at which the peer was last asked whether it waits for space.
     looked_for_space: u64,
     quarter: u64,
@@ -203,6 +209,8 @@ impl Receive for Receiver {
             SleepMode::Futex | SleepMode::Descriptor => Mode::Descriptor,
         };
         let space = if sleep.want_space { self.shared.space_goal.load(Ordering::Relaxed) } else { 0 };
+        let woken = self.shared.woken.swap(0, Ordering::Relaxed);
+        self.empty_wakes.sleeps(woken, self.consumer.released(), space)?;
         let bell::Note(rings) =
             self.sleeper.announce(self.shared.own.bell(), self.shared.peer.rings(), mode, space);
         let frames = !self.consumer.is_empty(&self.reader).map_err(Corrupt::from)?;
@@ -239,13 +247,17 @@ impl Signal for Shared {
     fn wait(&self, note: Note, local: u32, deadline: Option<Instant>) {
         if self.futex {
             let words = [(self.peer.rings().word(), note.rings), (self.wakes.word(), local)];
-            // Asked for at the start; should it be gone now, every wait returns at once and the caller looks again.
-            let (Waited::LookAgain | Waited::Unsupported) = sys::futex::wait_two(words, deadline);
+            match sys::futex::wait_two(words, deadline) {
+                Waited::Woken(0) => self.woken(),
+                Waited::Changed if self.wakes.count() == local => self.woken(),
+                // Asked for at the start; should it be gone now, every wait returns at once and the caller looks again.
+                Waited::Woken(_) | Waited::Changed | Waited::Ended | Waited::Unsupported => {}
+            }
             return;
         }
         let watched = [self.bell.as_fd(), self.lifeline.as_fd()].map(|fd| (fd, true, false));
         self.wakes.sleep(local, &watched, deadline);
-        sys::pipe::clear(self.bell.as_fd());
+        self.clear();
     }
 
     fn descriptor(&self) -> Option<&Arc<OwnedFd>> {
@@ -253,7 +265,9 @@ impl Signal for Shared {
     }
 
     fn clear(&self) {
-        sys::pipe::clear(self.bell.as_fd());
+        if sys::pipe::clear(self.bell.as_fd()) {
+            self.woken();
+        }
     }
 
     fn is_stream(&self) -> bool {
@@ -266,6 +280,10 @@ impl Signal for Shared {
 
     fn has_hung_up(&self) -> bool {
         sys::peer::is_finished(&*self.lifeline)
+    }
+
+    fn is_spoken_on(&self) -> bool {
+        sys::peer::has_spoken(&*self.lifeline)
     }
 
     fn hang_up(&self) {
@@ -283,6 +301,12 @@ impl Signal for Shared {
 }
 
 impl Shared {
+    /// The peer has woken this side.
+    fn woken(&self) {
+        // Who sleeps next counts it; that one has been in the core since.
+        self.woken.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Tells the peer which CPU this thread runs on, plus one.
     #[inline]
     fn show_cpu(&self) -> u32 {

@@ -18,7 +18,7 @@ use crate::session::{Answer, CallRequest, Metadata};
 /// ```
 ///
 /// Nothing is sent before the first poll. When as many calls as both sides agreed on are in flight, it waits
-/// its turn.
+/// its turn. In a tokio task it takes part in cooperative scheduling, as what comes from tokio does.
 ///
 /// # Cancel safety
 /// Dropping the call before it is ready cancels it: the peer is told, and drops the handler if that still
@@ -99,26 +99,41 @@ impl<A: Arguments> Future for Call<'_, A> {
     type Output = Result<A::Output, CallError<A::Error>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
-        let calls = this.session.calls();
-        if let State::Unsent(ticket) = &mut this.state {
-            let body = match &this.body {
+        // Most answers come within the poll that looks for them: a task that calls in a loop would never give others
+        // their turn.
+        #[cfg(feature = "tokio")]
+        let turn = ready!(tokio::task::coop::poll_proceed(cx));
+        let polled = self.advance(cx);
+        #[cfg(feature = "tokio")]
+        if polled.is_ready() {
+            turn.made_progress();
+        }
+        polled
+    }
+}
+
+impl<A: Arguments> Call<'_, A> {
+    #[inline]
+    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<<Self as Future>::Output> {
+        let calls = self.session.calls();
+        if let State::Unsent(ticket) = &mut self.state {
+            let body = match &self.body {
                 Ok(body) => body,
                 Err(error) => return Poll::Ready(Err(CallError::unencodable(error))),
             };
             let request =
-                CallRequest { method: A::method(), body, metadata: &this.metadata, deadline: this.deadline };
-            this.state = match ready!(calls.poll_start(&request, ticket, cx)) {
+                CallRequest { method: A::method(), body, metadata: &self.metadata, deadline: self.deadline };
+            self.state = match ready!(calls.poll_start(&request, ticket, cx)) {
                 Ok(id) => State::Sent(id),
                 Err(answer) => {
-                    this.state = State::Done;
+                    self.state = State::Done;
                     return Poll::Ready(outcome::<A>(answer));
                 }
             };
         }
-        let State::Sent(id) = this.state else { panic!("a call was polled after it was ready") };
+        let State::Sent(id) = self.state else { panic!("a call was polled after it was ready") };
         let answer = ready!(calls.poll_answer(id, cx));
-        this.state = State::Done;
+        self.state = State::Done;
         Poll::Ready(outcome::<A>(answer))
     }
 }

@@ -80,6 +80,8 @@ rules! {
     GoodbyeForm = 25 => "a goodbye is malformed or repeated";
     /// A peer is not woken again and again for nothing.
     EmptyWake = 26 => "too many wake-ups for nothing";
+    /// Nothing is said on a lifeline: its end alone means something.
+    Lifeline = 27 => "something was said on the lifeline";
 }
 
 impl Rule {
@@ -94,9 +96,11 @@ impl From<Corrupt> for Rule {
         match corrupt {
             Corrupt::Position { .. } => Self::RingPosition,
             Corrupt::Length { .. } => Self::FrameLength,
+            Corrupt::Lifeline => Self::Lifeline,
             Corrupt::Header(
                 BadFrameHeader::Kind(_) | BadFrameHeader::Flags(_) | BadFrameHeader::Reserved,
             ) => Self::FrameHeader,
+            Corrupt::EmptyWakes { .. } => Self::EmptyWake,
         }
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! The address of a word goes to the kernel inside a structure; the word is borrowed for the call.
 
-use std::io;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -29,8 +28,12 @@ pub(crate) fn wait_one(word: &AtomicU32, expected: u32, timeout: Duration) {
 /// How a wait on two words ended, or why it could not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waited {
-    /// Woken, changed, timed out, interrupted: look again.
-    LookAgain,
+    /// Somebody woke it through the word at this place.
+    Woken(usize),
+    /// A word did not hold what was expected of it.
+    Changed,
+    /// Timed out, interrupted: look again.
+    Ended,
     /// This kernel, or its filter of system calls, has no such call.
     Unsupported,
 }
@@ -51,16 +54,15 @@ pub(crate) fn wait_two(words: [(&AtomicU32, u32); 2], deadline: Option<Instant>)
         waiter.flags = WaitFlags::SIZE_U32;
         waiter
     });
-    let timeout = match deadline.map(monotonic).transpose() {
-        Ok(timeout) => timeout,
-        Err(_) => return Waited::LookAgain,
-    };
+    let timeout = deadline.and_then(monotonic);
     match futex::waitv(&waiters, WaitvFlags::empty(), timeout.as_ref(), ClockId::Monotonic) {
         Err(Errno::NOSYS | Errno::PERM) => {
             SUPPORT.store(MISSING, Ordering::Relaxed);
             Waited::Unsupported
         }
-        Ok(_) | Err(_) => Waited::LookAgain,
+        Ok(place) => Waited::Woken(place),
+        Err(Errno::AGAIN) => Waited::Changed,
+        Err(_) => Waited::Ended,
     }
 }
 
@@ -71,10 +73,9 @@ pub(crate) fn can_wait_for_two() -> bool {
     wait_two([(&word, 1), (&word, 1)], None) != Waited::Unsupported
 }
 
-/// An instant as the absolute time of the monotonic clock.
-fn monotonic(at: Instant) -> io::Result<Timespec> {
+/// An instant as the absolute time of the monotonic clock; `None` if the kernel does not count that far.
+fn monotonic(at: Instant) -> Option<Timespec> {
     let left = at.saturating_duration_since(Instant::now());
-    let now = rustix::time::clock_gettime(ClockId::Monotonic);
-    let now = Duration::try_from(now).map_err(io::Error::other)?;
-    Timespec::try_from(now + left).map_err(io::Error::other)
+    let now = Duration::try_from(rustix::time::clock_gettime(ClockId::Monotonic)).ok()?;
+    Timespec::try_from(now.checked_add(left)?).ok()
 }

@@ -1,5 +1,6 @@
 //! One thin safe function for each system call. No policy here.
 
+pub(crate) mod close;
 pub(crate) mod cpu;
 pub(crate) mod eventfd;
 pub(crate) mod futex;

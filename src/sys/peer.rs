@@ -13,9 +13,26 @@ pub(crate) fn credentials(socket: impl AsFd) -> io::Result<(u32, u32, u32)> {
     Ok((credentials.uid.as_raw(), credentials.gid.as_raw(), pid))
 }
 
+/// The effective user of another process; `None` where this one cannot see it.
+#[cfg(feature = "tokio")]
+pub(crate) fn uid_of(pid: u32) -> Option<u32> {
+    // What it says, and not whose the file is: that is root for a program that changed its user.
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    // The real, the effective, the saved one, and that of the file system.
+    ids.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 /// This process's effective user.
 pub(crate) fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+/// Whether bytes can be read from the socket. Never waits.
+pub(crate) fn has_spoken(socket: impl AsFd) -> bool {
+    let mut byte = [0_u8; 1];
+    let read = rustix::net::recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    read.is_ok_and(|(count, _)| count > 0)
 }
 
 /// Whether the socket is at its end, broken, or carries bytes where none belong. Never waits.

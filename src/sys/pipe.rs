@@ -34,9 +34,19 @@ pub(crate) fn ring(end: BorrowedFd<'_>) {
     let _written = rustix::io::write(end, &[1]);
 }
 
-/// Takes out whatever is in the pipe, up to a bound that is far above what an honest peer puts in.
-pub(crate) fn clear(end: BorrowedFd<'_>) {
+/// The most that is taken out at a time: as much as a pipe holds, unless a system's settings are unusual.
+const MOST: usize = 1 << 20;
+
+/// Takes out what is in the pipe; whether there was anything.
+pub(crate) fn clear(end: BorrowedFd<'_>) -> bool {
     let mut bytes = [0_u8; 512];
-    // Empty, or at its end: there is nothing to clear.
-    let _read = rustix::io::read(end, &mut bytes);
+    let mut taken = 0;
+    // Not less than is asked for until it is empty. Empty, or at its end: there is nothing to clear.
+    while let Ok(count) = rustix::io::read(end, &mut bytes) {
+        taken += count;
+        if count < bytes.len() || taken >= MOST {
+            break;
+        }
+    }
+    taken > 0
 }

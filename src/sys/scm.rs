@@ -2,12 +2,14 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+
+use super::close::Passed;
 
 /// The most descriptors in one message.
 pub(crate) const MOST: usize = 4;
@@ -26,23 +28,18 @@ pub(crate) fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_
 /// Receives bytes and whatever descriptors come with them; how many bytes came, 0 at the end. Never waits.
 ///
 /// # Errors
-/// `InvalidData` if more descriptors came than [`MOST`]; those that did arrive are closed.
-pub(crate) fn receive(
-    socket: impl AsFd,
-    into: &mut [u8],
-    descriptors: &mut Vec<OwnedFd>,
-) -> io::Result<usize> {
+/// `InvalidData` if more descriptors came than [`MOST`].
+pub(crate) fn receive(socket: impl AsFd, into: &mut [u8], passed: &mut Passed) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
     let message = recvmsg(socket, &mut [IoSliceMut::new(into)], &mut control, flags)?;
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(received) = message {
-            descriptors.extend(received);
+            passed.extend(received);
         }
     }
     if message.flags.contains(ReturnFlags::CTRUNC) {
-        descriptors.clear();
         return Err(io::ErrorKind::InvalidData.into());
     }
     Ok(message.bytes)

@@ -104,8 +104,11 @@ pub(crate) async fn a_restart_that_fails_counts() {
 
 pub(crate) async fn one_that_is_waited_for_can_be_shut_down() {
     let host = Host::new();
-    let policy = RestartPolicy::always().backoff(LIVENESS * 2, LIVENESS * 2);
-    let cell = soon(spawn(&host, "worker").restart(policy).start()).await.expect("a cell");
+    // No time is too long.
+    let policy = RestartPolicy::always().backoff(Duration::MAX, Duration::MAX);
+    let worker = spawn(&host, "worker").restart(policy).start_deadline(Duration::MAX);
+    let worker = worker.drain_deadline(Duration::MAX).exit_deadline(Duration::MAX);
+    let cell = soon(worker.start()).await.expect("a cell");
     kill(&cell).await;
     let waiting = tokio::spawn({
         let cell = cell.clone();

@@ -8,7 +8,7 @@ use std::thread;
 use transom::{CloseReason, Session};
 
 use crate::common::EchoClient;
-use crate::raw::{BELL, Frame, HEAD, Half, RING, RINGS, Rings, SIZE, TAIL, bind, call, kind};
+use crate::raw::{ALIGN, BELL, Frame, HEAD, Half, RING, RINGS, Rings, SIZE, TAIL, bind, call, kind};
 use crate::scene::{Case, Duel, Link, Numbers, Scene, closed, eventually};
 
 /// Runs of each test and case: each has numbers of its own, the same every time.
@@ -47,7 +47,7 @@ fn odd_one(numbers: &mut Numbers, near: u64) -> u64 {
         0 => numbers.next(),
         1 => near.wrapping_add(numbers.below(64)),
         2 => near.wrapping_sub(numbers.below(64)),
-        3 => near.wrapping_add(8 * numbers.below(SIZE)),
+        3 => near.wrapping_add(ALIGN * numbers.below(2 * SIZE / ALIGN)),
         4 => *numbers.pick(&[0, 1, u64::MAX, u64::MAX - 7, 1 << 63, 1 << 32]),
         _ => near ^ 1 << numbers.below(64),
     }
@@ -143,7 +143,7 @@ fn a_frame_may_be_anything() {
                 };
             }
             rings.put(&bytes);
-            rings.show(rings.tail + (bytes.len() as u64).next_multiple_of(8));
+            rings.show(rings.tail + (bytes.len() as u64).next_multiple_of(ALIGN));
         }
         comes_to_something(&duel.ours, rings, id + 1000);
     });

@@ -67,7 +67,7 @@ fn good_memory_is_mapped_whatever_its_size() {
         // The end of the pipe that is read from does as well: this side opens it anew.
         let (socket, opened) = scene.meet();
         let mut offer = Offer::new(SIZE);
-        offer.bell_end = rustix::io::dup(&offer.bell).expect("a descriptor");
+        offer.bell_end = rustix::io::fcntl_dupfd_cloexec(&offer.bell, 0).expect("a descriptor");
         let mut peer = match scene.case.role {
             Role::Initiator => Peer::ask(socket, Some(offer)),
             Role::Acceptor => Peer::welcome(socket, Some(offer)),
@@ -159,8 +159,12 @@ fn what_is_no_memory_is_refused() {
         falls_back(&scene, Offer::new(SIZE).bell_end, Half::new(SIZE).descriptor(), size, unsealable);
         let (socket, _other) = std::os::unix::net::UnixStream::pair().expect("sockets");
         falls_back(&scene, &socket, bell(), size, unsealable);
-        let path =
-            rustix::fs::open("/", rustix::fs::OFlags::PATH, rustix::fs::Mode::empty()).expect("a path");
+        let path = rustix::fs::open(
+            "/",
+            rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )
+        .expect("a path");
         let text = "the peer's memory cannot be sealed: Bad file descriptor (os error 9)";
         falls_back(&scene, &path, bell(), size, text);
     }
@@ -271,7 +275,7 @@ fn a_bell_that_is_no_pipe_is_refused() {
         falls_back(&scene, half.descriptor(), half.descriptor(), size, &text);
         let (socket, _other) = std::os::unix::net::UnixStream::pair().expect("sockets");
         falls_back(&scene, half.descriptor(), &socket, size, &text);
-        let event = rustix::event::eventfd(0, rustix::event::EventfdFlags::empty()).expect("an event");
+        let event = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).expect("an event");
         falls_back(&scene, half.descriptor(), &event, size, &text);
     }
 }

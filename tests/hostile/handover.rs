@@ -1,6 +1,7 @@
 //! Hand-overs that go wrong: from either side, at every stage.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use transom::{
 
 use crate::common::EchoClient;
 use crate::raw::{
-    Frame, Hello, Offer, Peer, Prologue, Role, SIZE, Socket, bind, call, kind, stance, wait_for, word,
+    Frame, Hello, Offer, PATIENCE, Peer, Prologue, Role, SIZE, Socket, bind, call, kind, stance, wait_for,
+    word,
 };
 use crate::scene::{Case, Link, Opened, Scene};
 
@@ -203,6 +205,52 @@ fn descriptors_are_as_many_as_announced_and_none_is_kept() {
 fn ends(mut reader: std::io::PipeReader) {
     wait_for(&[reader.as_fd()]);
     assert_eq!(reader.read(&mut [0]).expect("a pipe"), 0);
+}
+
+/// A connection within this machine whose last close waits for longer than a test does, and its other end.
+fn lingering() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let mut one = TcpStream::connect(listener.local_addr().expect("its address")).expect("a connection");
+    let (other, _) = listener.accept().expect("its other end");
+    // Bytes that nobody takes.
+    one.set_nonblocking(true).expect("a socket");
+    while one.write(&[0; 64 * 1024]).is_ok() {}
+    rustix::net::sockopt::set_socket_linger(&one, Some(4 * PATIENCE)).expect("a socket");
+    (one, other)
+}
+
+#[test]
+fn descriptors_that_take_long_to_close_keep_nobody_waiting() {
+    for case in Case::all() {
+        let scene = Scene::new(case);
+        for (stance, passed) in [(stance::SOCKET, 1), (stance::MEMORY, 2)] {
+            println!("{case}: stance {stance}, {passed} descriptors");
+            let (socket, opened) = scene.meet();
+            let (one, _other) = lingering();
+            let prologue = Prologue { stance, ..opening(case.role) }.encode();
+            socket.hand(&prologue[..10], &vec![one.as_fd(); passed]);
+            // It is on its way, so that the last to close it is not this side.
+            drop(one);
+            assert!(socket.say(&prologue[10..]));
+            let expected = match stance {
+                stance::SOCKET => {
+                    let wrong = Malformed::Descriptors { found: passed, expected: 0 };
+                    OpenError::Handover(HandoverError::Malformed(wrong))
+                }
+                _ if case.link == Link::Unix && case.role == Role::Acceptor => {
+                    OpenError::Handover(HandoverError::Malformed(Malformed::Unasked))
+                }
+                _ => {
+                    socket.hear(Prologue::LEN).expect("a prologue");
+                    scene.goes_on();
+                    OpenError::Ended(CloseReason::PeerDied)
+                }
+            };
+            drop(socket);
+            opened.fails_as(expected);
+            scene.goes_on();
+        }
+    }
 }
 
 #[test]

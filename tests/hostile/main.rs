@@ -6,15 +6,19 @@
 #![allow(unreachable_pub)]
 
 mod answers;
+mod bells;
+mod callers;
 #[path = "../common/mod.rs"]
 mod common;
 mod corruption;
 mod floods;
 mod frames;
 mod halves;
+mod handlers;
 mod handover;
 mod handshake;
 mod logs;
 mod raw;
 mod rings;
 mod scene;
+mod users;

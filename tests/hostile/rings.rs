@@ -11,7 +11,7 @@ use transom::{CloseReason, Limits, Options, Rule};
 
 use crate::common::EchoClient;
 use crate::raw::{
-    BELL, Frame, HEAD, Offer, PATIENCE, Peer, RINGS, Rings, Role, SIZE, TAIL, bind, call, flags, kind,
+    ALIGN, BELL, Frame, HEAD, Offer, PATIENCE, Peer, RINGS, Rings, Role, SIZE, TAIL, bind, call, flags, kind,
     wait_for,
 };
 use crate::scene::{Case, Duel, Link, Scene, broken, closed, eventually};
@@ -72,7 +72,7 @@ fn at(scene: &Scene, moment: Moment) -> (Duel, u64) {
 }
 
 /// Something to write into a ring or its words.
-type Lie = fn(&mut Rings, u64);
+type Lie = fn(&mut Rings);
 
 /// Shows these bytes as one frame of `published` bytes.
 fn shows(rings: &mut Rings, bytes: &[u8], published: u64) {
@@ -89,48 +89,53 @@ fn of_length(length: u64, kind: u8) -> Vec<u8> {
 #[test]
 fn positions_and_lengths_that_lie_end_the_session() {
     let lies: [(&str, Rule, Lie); 15] = [
-        ("the tail goes back", Rule::RingPosition, |rings, _| rings.show(rings.tail - 8)),
-        ("the tail goes back to the start", Rule::RingPosition, |rings, _| rings.show(0)),
-        ("the tail is between frames", Rule::RingPosition, |rings, _| rings.show(rings.tail + 4)),
-        ("the tail is odd", Rule::RingPosition, |rings, _| rings.show(rings.tail + 1)),
-        ("more is published than there is", Rule::RingPosition, |rings, _| rings.show(rings.tail + SIZE + 8)),
-        ("the tail is at its last", Rule::RingPosition, |rings, _| rings.show(u64::MAX)),
-        ("the tail is nearly there", Rule::RingPosition, |rings, _| rings.show(u64::MAX - 7)),
-        ("the tail is negative", Rule::RingPosition, |rings, _| rings.show(1 << 63)),
-        ("half a header", Rule::FrameLength, |rings, _| shows(rings, &of_length(0, kind::CANCEL), 16)),
-        ("longer than published", Rule::FrameLength, |rings, _| {
-            shows(rings, &of_length(8, kind::CANCEL), 32)
+        ("the tail goes back", Rule::RingPosition, |rings| rings.show(rings.tail - ALIGN)),
+        ("the tail goes back to the start", Rule::RingPosition, |rings| rings.show(0)),
+        ("the tail is between frames", Rule::RingPosition, |rings| rings.show(rings.tail + ALIGN / 2)),
+        ("the tail is odd", Rule::RingPosition, |rings| rings.show(rings.tail + 1)),
+        ("more is published than there is", Rule::RingPosition, |rings| {
+            rings.show(rings.tail + SIZE + ALIGN)
         }),
-        ("far longer than published", Rule::FrameLength, |rings, _| {
-            shows(rings, &of_length(u32::MAX.into(), kind::CALL), 64);
+        ("the tail is at its last", Rule::RingPosition, |rings| rings.show(u64::MAX)),
+        ("the tail is nearly there", Rule::RingPosition, |rings| rings.show(u64::MAX - ALIGN + 1)),
+        ("the tail is negative", Rule::RingPosition, |rings| rings.show(1 << 63)),
+        ("nothing", Rule::FrameLength, |rings| shows(rings, &[0; 32], ALIGN)),
+        ("longer than published", Rule::FrameLength, |rings| {
+            shows(rings, &of_length(ALIGN - 31, kind::CANCEL), ALIGN);
         }),
-        ("longer than half the ring", Rule::FrameLength, |rings, _| {
-            shows(rings, &of_length(SIZE / 2 - 24, kind::CALL), SIZE / 2 + 8);
+        ("far longer than published", Rule::FrameLength, |rings| {
+            shows(rings, &of_length(u32::MAX.into(), kind::CALL), ALIGN);
         }),
-        ("a pad short of the end", Rule::FrameLength, |rings, _| {
+        ("longer than half the ring", Rule::FrameLength, |rings| {
+            shows(rings, &of_length(SIZE / 2 - 31, kind::CALL), SIZE / 2 + ALIGN);
+        }),
+        ("a pad short of the end", Rule::FrameLength, |rings| {
             let to_end = SIZE - rings.tail % SIZE;
-            shows(rings, &of_length(to_end - 40, kind::PAD), to_end);
+            shows(rings, &of_length(to_end - 33, kind::PAD), to_end);
         }),
-        ("a pad beyond the end", Rule::FrameLength, |rings, _| {
+        ("a pad beyond the end", Rule::FrameLength, |rings| {
             let to_end = SIZE - rings.tail % SIZE;
-            shows(rings, &of_length(to_end - 24, kind::PAD), SIZE - 8);
+            shows(rings, &of_length(to_end - 31, kind::PAD), SIZE - ALIGN);
         }),
-        ("a pad that is not all there", Rule::FrameLength, |rings, _| {
+        ("a pad that is not all there", Rule::FrameLength, |rings| {
             let to_end = SIZE - rings.tail % SIZE;
-            shows(rings, &of_length(to_end - 32, kind::PAD), to_end - 8);
+            shows(rings, &of_length(to_end - 32, kind::PAD), to_end - ALIGN);
         }),
     ];
     for scene in each_scene() {
         for moment in MOMENTS {
             for (name, rule, lie) in lies {
                 println!("{}, {moment:?}: {name}", scene.case);
-                let (mut duel, id) = at(&scene, moment);
-                // What the last frame before the lie was has been taken in.
-                calls(&mut duel, id);
+                let (mut duel, mut id) = at(&scene, moment);
+                // All before the lie has been taken in, and the end of the ring is not just there.
+                while SIZE - duel.theirs.rings().tail % SIZE < 2 * ALIGN || id == scene.case.role.first_id() {
+                    calls(&mut duel, id);
+                    id += 2;
+                }
                 if moment == Moment::Sleep {
                     duel.theirs.rings().wait_for_sleep();
                 }
-                lie(duel.theirs.rings(), id);
+                lie(duel.theirs.rings());
                 duel.breaks(rule);
                 scene.goes_on();
             }
@@ -142,8 +147,8 @@ fn positions_and_lengths_that_lie_end_the_session() {
 fn a_frame_does_not_cross_the_end_of_the_ring() {
     for scene in each_scene() {
         let (mut duel, mut id) = at(&scene, Moment::Traffic);
-        // Up to where a frame of a hundred bytes would cross the end.
-        while SIZE - duel.theirs.rings().tail % SIZE > 160 {
+        // Up to where one more of these calls would cross the end.
+        while SIZE - duel.theirs.rings().tail % SIZE > 3 * ALIGN {
             calls(&mut duel, id);
             id += 2;
         }
@@ -161,12 +166,13 @@ fn words_that_lie_before_the_hand_over_are_found_at_the_first_look() {
     for scene in each_scene() {
         for (tail, rule) in [
             (1, Rule::RingPosition),
-            (4, Rule::RingPosition),
-            (SIZE + 8, Rule::RingPosition),
+            (8, Rule::RingPosition),
+            (32, Rule::RingPosition),
+            (SIZE + ALIGN, Rule::RingPosition),
             (u64::MAX, Rule::RingPosition),
             (1 << 63, Rule::RingPosition),
-            (8, Rule::FrameLength),
-            (32, Rule::FrameLength),
+            (ALIGN, Rule::FrameLength),
+            (SIZE / 2, Rule::FrameLength),
             (SIZE, Rule::FrameLength),
         ] {
             println!("{}: tail {tail}", scene.case);
@@ -204,10 +210,10 @@ fn fills_up(duel: &mut Duel, mut id: u64) -> u64 {
 fn a_head_that_lies_ends_the_session_when_room_is_wanted() {
     type Head = fn(u64, u64) -> u64;
     let lies: [(&str, Head); 5] = [
-        ("beyond what is published", |_, tail| tail + 8),
+        ("beyond what is published", |_, tail| tail + ALIGN),
         ("far beyond", |_, _| u64::MAX),
         ("negative", |_, _| 1 << 63),
-        ("back", |head, _| head - 8),
+        ("back", |head, _| head - ALIGN),
         ("back at the start", |_, _| 0),
     ];
     for scene in each_scene() {
@@ -351,8 +357,7 @@ fn what_comes_on_the_lifeline_ends_the_session() {
                 let (reader, writer) = std::io::pipe().expect("a pipe");
                 duel.theirs.socket.hand(b"unasked", &vec![writer.as_fd(); descriptors]);
                 drop(writer);
-                duel.ends_as(CloseReason::PeerDied);
-                drop(duel);
+                duel.breaks(Rule::Lifeline);
                 wait_for(&[reader.as_fd()]);
                 scene.goes_on();
             }

@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 use transom::{
     CallOptions, CloseReason, ConnectError, Connector, OpenError, Options, ProtocolError, Rule, Server,
-    Session, Side,
+    Service, Session, Side,
 };
 
 use crate::common::{Echo, EchoBlockingClient, EchoClient, EchoServer, Place};
+use crate::handlers::{FragileServer, Glass};
 use crate::logs;
 use crate::raw::{Offer, PATIENCE, Peer, Role, SIZE, Socket, kind, wait_for};
 
@@ -75,6 +76,8 @@ impl Case {
 pub struct Scene {
     pub case: Case,
     pub options: Options,
+    /// Whether our connectors serve something, too; a blocking one that does not has nobody to look after it.
+    pub serves: bool,
     /// Where our listener is.
     pub address: String,
     /// Where a hostile listener is.
@@ -88,6 +91,11 @@ pub struct Scene {
     /// Our side of the honest client's session.
     _honest_session: Session,
     place: Place,
+}
+
+/// What both our listeners and our connectors serve.
+fn services() -> impl Service {
+    (EchoServer::new(Echo), FragileServer::new(Glass))
 }
 
 /// A client that keeps to the rules.
@@ -119,7 +127,7 @@ impl Scene {
         let bad = UnixListener::bind(place.beside("bad.sock")).expect("a listener");
         let bad_address = format!("{scheme}:{}", place.beside("bad.sock").display());
         let (sender, sessions) = channel();
-        let server = change(Server::new(&address, EchoServer::new(Echo)).options(options.clone()));
+        let server = change(Server::new(&address, services()).options(options.clone()));
         let runtime = match case.api {
             Api::Async => {
                 let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -161,6 +169,7 @@ impl Scene {
         Self {
             case,
             options,
+            serves: true,
             address,
             bad,
             bad_address,
@@ -198,14 +207,18 @@ impl Scene {
         }
     }
 
+    /// The next session of our listener's.
+    pub fn accepted(&self) -> Session {
+        self.sessions.recv_timeout(PATIENCE).expect("a session was accepted")
+    }
+
     /// The two meet: the hostile peer's socket, and what will become of the session on this side.
     pub fn meet(&self) -> (Socket, Opened<'_>) {
         match self.case.role {
             Role::Initiator => (Socket::connect(&self.path()), Opened::Accepted(self)),
             Role::Acceptor => {
-                let connector = Connector::new(&self.bad_address)
-                    .options(self.options.clone())
-                    .serve(EchoServer::new(Echo));
+                let connector = Connector::new(&self.bad_address).options(self.options.clone());
+                let connector = if self.serves { connector.serve(services()) } else { connector };
                 let (sender, opened) = channel();
                 // Whoever does not wait for it any more has seen enough.
                 match &self.runtime {
@@ -275,7 +288,7 @@ impl Opened<'_> {
     /// The session.
     pub fn session(self) -> Session {
         match self {
-            Self::Accepted(scene) => scene.sessions.recv_timeout(PATIENCE).expect("a session was accepted"),
+            Self::Accepted(scene) => scene.accepted(),
             Self::Connected(opened) => {
                 opened.recv_timeout(PATIENCE).expect("the connector ends").expect("a session")
             }
@@ -317,11 +330,11 @@ impl Duel {
     /// The hostile peer broke a rule: this side ends the session, says so, and hangs up.
     pub fn breaks(self, rule: Rule) {
         self.ends_as(broken(rule));
-        self.is_told(rule);
+        self.tells(rule);
     }
 
     /// The hostile peer is told which rule it broke, and then left.
-    pub fn is_told(mut self, rule: Rule) {
+    fn tells(mut self, rule: Rule) {
         loop {
             let frame = self.theirs.receive().expect("last words");
             if frame.kind == kind::PROTOCOL_ERROR {

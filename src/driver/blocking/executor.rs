@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::driver::Handler;
-use crate::driver::serving::{Executor, poll_caught};
+use crate::driver::serving::{Executor, discard, poll_caught};
 
 /// The pending handlers of one session.
 pub(super) struct Pending {
@@ -61,7 +61,7 @@ impl Pending {
     /// Drops the handler of a request, if it runs here.
     pub(super) fn cancel(&mut self, id: u64) {
         if let Some(at) = self.handlers.iter().position(|running| running.id == id) {
-            drop(self.handlers.swap_remove(at));
+            discard(self.handlers.swap_remove(at).handler);
         }
     }
 
@@ -78,7 +78,7 @@ impl Pending {
             }
             match poll_caught(&mut running.handler, &mut Context::from_waker(&running.waker)) {
                 Poll::Pending => at += 1,
-                Poll::Ready(_) => drop(self.handlers.swap_remove(at)),
+                Poll::Ready(_) => discard(self.handlers.swap_remove(at).handler),
             }
         }
     }
@@ -91,5 +91,11 @@ impl Executor for Pending {
         self.woken.any.store(true, Ordering::Relaxed);
         let waker = Waker::from(Arc::clone(&flag));
         self.handlers.push(Running { id, handler, flag, waker });
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.handlers.drain(..).for_each(|running| discard(running.handler));
     }
 }

@@ -12,6 +12,7 @@ use super::{HandedOver, HandoverError, Malformed, Ready, Stance, Versions};
 use crate::link::{Access, FallbackReason, Peer, ShmParts, Ticket, Transport, shm_link, stream_link};
 use crate::memory::{self, AttachError, Memory};
 use crate::sys;
+use crate::sys::close::Passed;
 
 /// Set to `off`, it has every session of this process go over its socket.
 const SWITCH: &str = "TRANSOM_SHM";
@@ -48,9 +49,41 @@ struct Offer {
 
 /// The peer's memory, as it came.
 struct Received {
-    half: OwnedFd,
+    /// The half, and the end of the pipe that rings the peer.
+    passed: Passed,
     size: u64,
-    bell_end: OwnedFd,
+}
+
+/// What both sides go through.
+enum Agreed {
+    /// Their memory.
+    Memory(Offer, Attached),
+    /// The socket, and why if it is not what was asked for.
+    Socket(Option<FallbackReason>),
+}
+
+impl Agreed {
+    fn link(self, socket: UnixStream, terms: &Terms) -> Result<HandedOver, HandoverError> {
+        match self {
+            Self::Memory(offer, attached) => Ok(attached.join(offer, socket, terms)),
+            Self::Socket(fallback) => over_the_socket(socket, terms, fallback),
+        }
+    }
+}
+
+/// What comes of a hand-over. A socket that did not come to anything may hold descriptors that nobody has taken.
+fn outcome(
+    agreed: Result<Agreed, HandoverError>,
+    socket: UnixStream,
+    terms: &Terms,
+) -> Result<HandedOver, HandoverError> {
+    match agreed {
+        Ok(agreed) => agreed.link(socket, terms),
+        Err(error) => {
+            sys::close::elsewhere(vec![socket.into()]);
+            Err(error)
+        }
+    }
 }
 
 /// The initiator's part.
@@ -62,23 +95,27 @@ pub(crate) async fn initiate(
     terms: &Terms,
     ready: &impl Ready,
 ) -> Result<HandedOver, HandoverError> {
+    outcome(ask(&socket, terms, ready).await, socket, terms)
+}
+
+async fn ask(socket: &UnixStream, terms: &Terms, ready: &impl Ready) -> Result<Agreed, HandoverError> {
     let offer = Offer::make(terms);
     let ticket = terms.ticket.clone().unwrap_or(Ticket::NONE);
-    say(&socket, ready, Word::Ask, &offer, ticket).await?;
-    let (theirs, received) = hear(&socket, ready).await?;
+    say(socket, ready, Word::Ask, &offer, ticket).await?;
+    let (theirs, received) = hear(socket, ready).await?;
     match theirs.word {
         Word::Welcome => {}
         Word::Ask => return Err(HandoverError::Malformed(Malformed::Side)),
         Word::Refuse(reason) => return Err(HandoverError::Refused(reason)),
     }
     let fallback = match (offer, received) {
-        (Ok(offer), Some(received)) => match attach(&received, terms) {
+        (Ok(offer), Some(received)) => match attach(received, terms) {
             Ok(attached) => {
-                send(&socket, ready, &[Stance::Memory.code()], &[]).await?;
-                return Ok(attached.join(offer, socket, terms));
+                send(socket, ready, &[Stance::Memory.code()], &[]).await?;
+                return Ok(Agreed::Memory(offer, attached));
             }
             Err(error) => {
-                send(&socket, ready, &[Stance::Attach.code()], &[]).await?;
+                send(socket, ready, &[Stance::Attach.code()], &[]).await?;
                 Some(FallbackReason::Attach(error.to_string()))
             }
         },
@@ -86,7 +123,7 @@ pub(crate) async fn initiate(
         (Err(own), None) => own,
         (Err(_), Some(_)) => return Err(HandoverError::Malformed(Malformed::Unasked)),
     };
-    over_the_socket(socket, terms, fallback)
+    Ok(Agreed::Socket(fallback))
 }
 
 /// The acceptor's part: `peer` is who connected.
@@ -99,11 +136,20 @@ pub(crate) async fn accept(
     (access, peer): (&Access, Peer),
     ready: &impl Ready,
 ) -> Result<HandedOver, HandoverError> {
-    let (theirs, received) = match admitted(hear(&socket, ready).await, terms, access, peer) {
+    outcome(answer(&socket, terms, (access, peer), ready).await, socket, terms)
+}
+
+async fn answer(
+    socket: &UnixStream,
+    terms: &Terms,
+    (access, peer): (&Access, Peer),
+    ready: &impl Ready,
+) -> Result<Agreed, HandoverError> {
+    let (theirs, received) = match admitted(hear(socket, ready).await, terms, access, peer) {
         Ok(heard) => heard,
         Err((error, refused)) => {
             if let Some(refused) = refused {
-                refuse(&socket, ready, refused).await;
+                refuse(socket, ready, refused).await;
             }
             return Err(error);
         }
@@ -112,20 +158,20 @@ pub(crate) async fn accept(
         // Without the initiator's memory there is no use for this side's.
         None => (Err(None), None),
         Some(received) => match Offer::make(terms) {
-            Ok(offer) => match attach(&received, terms) {
+            Ok(offer) => match attach(received, terms) {
                 Ok(attached) => (Ok(offer), Some(attached)),
                 Err(error) => (Err(Some(FallbackReason::Attach(error.to_string()))), None),
             },
             Err(without) => (Err(without), None),
         },
     };
-    say(&socket, ready, Word::Welcome, &offer, Ticket::NONE).await?;
+    say(socket, ready, Word::Welcome, &offer, Ticket::NONE).await?;
     let fallback = match (offer, attached) {
         (Ok(offer), Some(attached)) => {
             let mut stance = [0];
-            receive(&socket, ready, &mut stance, &mut Vec::new(), |_| Ok(())).await?;
+            receive(socket, ready, &mut stance, &mut Passed::default(), |_| Ok(())).await?;
             match Stance::from_code(stance[0]) {
-                Stance::Memory => return Ok(attached.join(offer, socket, terms)),
+                Stance::Memory => return Ok(Agreed::Memory(offer, attached)),
                 other => Some(other.reason()),
             }
         }
@@ -133,7 +179,7 @@ pub(crate) async fn accept(
         _ if theirs.stance == Stance::Socket || !terms.shm => None,
         _ => Some(theirs.stance.reason()),
     };
-    over_the_socket(socket, terms, fallback)
+    Ok(Agreed::Socket(fallback))
 }
 
 type Heard = (Prologue, Option<Received>);
@@ -203,12 +249,16 @@ struct Attached {
     peer_bell: OwnedFd,
 }
 
-fn attach(received: &Received, terms: &Terms) -> Result<Attached, AttachError> {
-    let region = memory::attach(&received.half, received.size, terms.memory_cap)?;
-    if !sys::pipe::is_pipe(&received.bell_end)? {
+fn attach(received: Received, terms: &Terms) -> Result<Attached, AttachError> {
+    let [half, bell_end] = received.passed.as_slice() else { return Err(AttachError::NotAPipe) };
+    let region = memory::attach(half, received.size, terms.memory_cap)?;
+    if !sys::pipe::is_pipe(bell_end)? {
         return Err(AttachError::NotAPipe);
     }
-    Ok(Attached { region, peer_bell: sys::pipe::reopen(&received.bell_end)? })
+    let peer_bell = sys::pipe::reopen(bell_end)?;
+    // Memory and a pipe: closing them waits for nobody.
+    drop(received.passed.trusted());
+    Ok(Attached { region, peer_bell })
 }
 
 impl Attached {
@@ -255,8 +305,8 @@ async fn refuse(socket: &UnixStream, ready: &impl Ready, reason: Refused) {
 }
 
 async fn hear(socket: &UnixStream, ready: &impl Ready) -> Result<Heard, HandoverError> {
-    let (mut bytes, mut descriptors) = ([0; LEN], Vec::new());
-    receive(socket, ready, &mut bytes, &mut descriptors, |so_far| {
+    let (mut bytes, mut passed) = ([0; LEN], Passed::default());
+    receive(socket, ready, &mut bytes, &mut passed, |so_far| {
         // A wrong client is told apart by its first bytes, however few they are.
         let began = &so_far[..so_far.len().min(MAGIC.len())];
         if MAGIC.starts_with(began) {
@@ -270,15 +320,11 @@ async fn hear(socket: &UnixStream, ready: &impl Ready) -> Result<Heard, Handover
     if !Versions::OWN.meet(prologue.versions) {
         return Err(HandoverError::Version { own: Versions::OWN, peer: prologue.versions });
     }
-    let (found, expected) = (descriptors.len(), if prologue.stance == Stance::Memory { 2 } else { 0 });
+    let (found, expected) = (passed.len(), if prologue.stance == Stance::Memory { 2 } else { 0 });
     if found != expected {
         return Err(HandoverError::Malformed(Malformed::Descriptors { found, expected }));
     }
-    let mut descriptors = descriptors.into_iter();
-    let received = match (descriptors.next(), descriptors.next()) {
-        (Some(half), Some(bell_end)) => Some(Received { half, size: prologue.half, bell_end }),
-        _ => None,
-    };
+    let received = (found > 0).then_some(Received { passed, size: prologue.half });
     Ok((prologue, received))
 }
 
@@ -309,12 +355,12 @@ async fn receive(
     socket: &UnixStream,
     ready: &impl Ready,
     into: &mut [u8],
-    descriptors: &mut Vec<OwnedFd>,
+    passed: &mut Passed,
     check: impl Fn(&[u8]) -> Result<(), HandoverError>,
 ) -> Result<(), HandoverError> {
     let mut filled = 0;
     while filled < into.len() {
-        match sys::scm::receive(socket, &mut into[filled..], descriptors) {
+        match sys::scm::receive(socket, &mut into[filled..], passed) {
             Ok(0) => return Err(HandoverError::Closed),
             Ok(count) => {
                 filled += count;
@@ -330,7 +376,7 @@ async fn receive(
                 _ => return Err(error.into()),
             },
         }
-        if descriptors.len() > sys::scm::MOST {
+        if passed.len() > sys::scm::MOST {
             return Err(HandoverError::Malformed(Malformed::TooManyDescriptors));
         }
     }

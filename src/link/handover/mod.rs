@@ -75,10 +75,10 @@ pub enum HandoverError {
     #[error("the peer refused: {0}")]
     Refused(Refused),
     /// This side does not let the peer's user in.
-    #[error("user {uid} is not let in")]
+    #[error("{} is not let in", .uid.map_or_else(|| "an unknown user".to_owned(), |uid| format!("user {uid}")))]
     Forbidden {
-        /// The peer's user.
-        uid: u32,
+        /// The peer's user, if it is known.
+        uid: Option<u32>,
     },
     /// The peer showed another ticket than the one it was to have.
     #[error("the peer showed a wrong ticket")]

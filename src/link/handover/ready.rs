@@ -17,18 +17,18 @@ pub(crate) trait Ready: Sync {
     fn writable(&self) -> impl Future<Output = io::Result<()>> + Send;
 }
 
-/// This thread waits, until `deadline` at the latest.
+/// This thread waits, until `deadline` at the latest if there is one.
 pub(crate) struct Thread<'a> {
     pub(crate) socket: BorrowedFd<'a>,
-    pub(crate) deadline: Instant,
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Thread<'_> {
     fn wait(&self, readable: bool, writable: bool) -> io::Result<()> {
-        if Instant::now() >= self.deadline {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        sys::poll::wait(&[(self.socket.as_fd(), readable, writable)], Some(self.deadline));
+        sys::poll::wait(&[(self.socket.as_fd(), readable, writable)], self.deadline);
         Ok(())
     }
 }

@@ -56,7 +56,8 @@ impl Frame {
 
     /// Header and payload.
     pub fn encode(&self) -> Vec<u8> {
-        let length = self.length.unwrap_or(u32::try_from(self.payload.len()).expect("a frame's length"));
+        let of_payload = u32::try_from(self.payload.len()).expect("a frame's length");
+        let length = self.length.unwrap_or(of_payload);
         let mut bytes = length.to_le_bytes().to_vec();
         bytes.extend_from_slice(&[self.kind, self.flags]);
         bytes.extend_from_slice(&self.reserved.to_le_bytes());

@@ -23,6 +23,9 @@ pub const RINGS: usize = BELL + 128;
 /// Where the ring's bytes begin.
 pub const RING: usize = 12_288;
 
+/// Frames begin at multiples of this.
+pub const ALIGN: u64 = 64;
+
 /// What the test's rings hold, unless a test wants another size.
 pub const SIZE: u64 = 16 * 1024;
 

@@ -8,10 +8,10 @@ mod prologue;
 mod socket;
 
 pub use frame::{Frame, Hello, bind, call, flags, kind, options};
-pub use half::{BELL, HEAD, Half, RING, RINGS, SEALS, SIZE, TAIL, header, memory, size_of_half};
+pub use half::{ALIGN, BELL, HEAD, Half, RING, RINGS, SEALS, SIZE, TAIL, header, memory, size_of_half};
 pub use peer::{Offer, Peer, Rings, Role};
 pub use prologue::{Prologue, stance, word};
-pub use socket::{Descriptors, Socket, wait_for};
+pub use socket::{Socket, wait_for};
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::thread::futex;
 
 use super::{
-    BELL, Frame, HEAD, Half, Hello, Prologue, RING, RINGS, Socket, TAIL, kind, stance, wait_for, word,
+    ALIGN, BELL, Frame, HEAD, Half, Hello, Prologue, RING, RINGS, Socket, TAIL, kind, stance, wait_for, word,
 };
 
 /// Which side of a session the hostile peer is.
@@ -79,13 +79,13 @@ impl Rings {
         // One that has lied about its tail may have had more taken than it wrote.
         let room = self.own.ring().saturating_sub(self.tail.saturating_sub(taken));
         let bytes = frame.encode();
-        let size = (bytes.len() as u64).next_multiple_of(8);
+        let size = (bytes.len() as u64).next_multiple_of(ALIGN);
         let to_end = self.own.ring() - self.tail % self.own.ring();
         let gap = if size > to_end { to_end } else { 0 };
         if gap + size > room {
             return false;
         }
-        if gap >= Frame::HEADER as u64 {
+        if gap > 0 {
             let length = u32::try_from(gap).expect("a gap") - Frame::HEADER as u32;
             self.put(&Frame { length: Some(length), ..Frame::new(kind::PAD, []) }.encode());
         }
@@ -134,17 +134,13 @@ impl Rings {
             }
             let to_end = self.other.ring() - self.head % self.other.ring();
             let offset = RING + usize::try_from(self.head % self.other.ring()).expect("an offset");
-            if to_end < Frame::HEADER as u64 {
-                self.head += to_end;
-                continue;
-            }
             let (mut frame, length) = Frame::decode(&self.other.read(offset, Frame::HEADER));
             if frame.kind == kind::PAD {
                 self.head += to_end;
                 continue;
             }
             frame.payload = self.other.read(offset + Frame::HEADER, length);
-            self.head += ((Frame::HEADER + length) as u64).next_multiple_of(8);
+            self.head += ((Frame::HEADER + length) as u64).next_multiple_of(ALIGN);
             self.own.word(HEAD).store(self.head, Release);
             self.ring();
             return Some(frame);
@@ -234,17 +230,6 @@ impl Peer {
             Some(rings) => {
                 crate::scene::eventually("there is room in the ring", || rings.write(frame));
                 true
-            }
-        }
-    }
-
-    /// Sends bytes that need not be a frame.
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
-        match &mut self.rings {
-            None => assert!(self.socket.say(bytes)),
-            Some(rings) => {
-                rings.put(bytes);
-                rings.show(rings.tail + (bytes.len() as u64).next_multiple_of(8));
             }
         }
     }

@@ -20,9 +20,6 @@ use super::PATIENCE;
 /// The most descriptors that a test sends or receives at a time.
 const MANY: usize = 64;
 
-/// What came along with bytes.
-pub type Descriptors = Vec<OwnedFd>;
-
 /// One end of a connected socket.
 #[derive(Debug)]
 pub struct Socket(UnixStream);
@@ -50,10 +47,17 @@ impl Socket {
         }
     }
 
-    /// Sends as many of `bytes` as there is room for now; 0 also when nobody is there.
-    pub fn say_some(&self, bytes: &[u8]) -> usize {
+    /// Sends a few bytes if there is room for them now; whether there was.
+    pub fn say_now(&self, bytes: &[u8]) -> bool {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        rustix::net::send(&self.0, bytes, flags).unwrap_or(0)
+        match rustix::net::send(&self.0, bytes, flags) {
+            Ok(sent) => {
+                assert_eq!(sent, bytes.len(), "so few go together");
+                true
+            }
+            Err(rustix::io::Errno::AGAIN) => false,
+            Err(error) => panic!("sending {} bytes: {error}", bytes.len()),
+        }
     }
 
     /// Sends `bytes`, and descriptors with the first of them.
@@ -80,7 +84,7 @@ impl Socket {
     }
 
     /// The next `count` bytes and what came with them; `None` if the end comes first.
-    pub fn take(&self, count: usize) -> Option<(Vec<u8>, Descriptors)> {
+    pub fn take(&self, count: usize) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
         let (mut bytes, mut filled, mut descriptors) = (vec![0; count], 0, Vec::new());
         while filled < count {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MANY))];
