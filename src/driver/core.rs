@@ -238,10 +238,7 @@ impl Core {
     /// it must look itself.
     fn look_after_sleeper(&mut self) {
         let Some(asleep) = &self.sleeper else { return };
-        let until = self.session.next_timeout();
-        let sooner = until.is_some_and(|at| asleep.until.is_none_or(|until| at < until));
-        let writes = self.out.is_backed_up() && !asleep.to_write;
-        if sooner || writes {
+        if self.misses_something(asleep) {
             return self.wake_sleeper();
         }
         if asleep.announced && (asleep.for_space || !self.session.wants_space()) {
@@ -251,6 +248,13 @@ impl Core {
         if self.announce(mode).is_none() {
             self.wake_sleeper();
         }
+    }
+
+    /// Whether a sleeper would sleep too long: something is due before it wakes, or it does not wait for the kernel.
+    fn misses_something(&self, asleep: &Asleep) -> bool {
+        let due = self.session.next_timeout();
+        let sooner = due.is_some_and(|at| asleep.until.is_none_or(|until| at < until));
+        sooner || self.out.is_backed_up() && !asleep.to_write
     }
 
     /// Whoever sleeps on the bell looks itself from here on.
@@ -271,13 +275,24 @@ impl Core {
         }
     }
 
-    /// `who` sleeps on the bell from here on; `None` if there is something to do instead.
-    pub(super) fn fall_asleep(&mut self, who: Sleeper) -> Option<Note> {
+    /// The session's task sleeps on the bell from here on: until `until`, and if `to_write` until the kernel takes more
+    /// bytes. False if there is something to do instead.
+    pub(super) fn task_falls_asleep(&mut self, until: Option<Instant>, to_write: bool) -> bool {
+        let who = Sleeper::Task;
+        self.fall_asleep(Asleep { who, until, for_space: false, to_write, announced: false }).is_some()
+    }
+
+    /// A thread sleeps on the bell from here on; `None` if there is something to do instead.
+    pub(super) fn thread_falls_asleep(&mut self, waiter: &Arc<Waiter>) -> Option<Note> {
+        let who = Sleeper::Thread(Arc::clone(waiter));
         let (until, to_write) = (self.session.next_timeout(), self.out.is_backed_up());
-        let asleep = Asleep { who, until, for_space: false, to_write, announced: false };
-        let mode = asleep.mode();
+        self.fall_asleep(Asleep { who, until, for_space: false, to_write, announced: false })
+    }
+
+    fn fall_asleep(&mut self, asleep: Asleep) -> Option<Note> {
+        let (mode, misses_something) = (asleep.mode(), self.misses_something(&asleep));
         self.sleeper = Some(asleep);
-        let note = self.announce(mode);
+        let note = if misses_something { None } else { self.announce(mode) };
         if note.is_none() {
             self.sleeper = None;
         }

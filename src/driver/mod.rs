@@ -5,6 +5,8 @@
 
 mod calls;
 mod dispatch;
+#[cfg(test)]
+mod sleep_tests;
 mod slots;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
 
-use crate::driver::core::{Core, FRAMES_AT_A_TIME, Sleeper};
+use crate::driver::core::{Core, FRAMES_AT_A_TIME};
 use crate::driver::engine::Engine;
 use crate::link::{Note, Signal, Transmit};
 use crate::session::Session;
@@ -146,7 +146,7 @@ fn turn<T>(
         core.leave();
         return Turn::Done(done);
     }
-    match core.fall_asleep(Sleeper::Thread(Arc::clone(waiter))) {
+    match core.thread_falls_asleep(waiter) {
         Some(note) => Turn::Sleep { note, local, until: core.session.next_timeout() },
         None => Turn::Again,
     }

@@ -12,7 +12,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Sleep;
 
 use super::tasks::Tasks;
-use crate::driver::core::{Core, FRAMES_AT_A_TIME, Sleeper};
+use crate::driver::core::{Core, FRAMES_AT_A_TIME};
 use crate::driver::engine::Engine;
 use crate::driver::serving::begin;
 use crate::driver::{Dispatch, Slots};
@@ -58,6 +58,7 @@ pub(crate) fn start(
         lifeline,
         timer: Box::pin(tokio::time::sleep_until(tokio::time::Instant::now())),
         timer_at: None,
+        to_write: false,
         slots: Slots::default(),
         tasks: Tasks::default(),
     };
@@ -79,6 +80,8 @@ struct Task {
     lifeline: Option<AsyncFd<Watched>>,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
+    /// Whether this task is woken when the kernel takes more bytes.
+    to_write: bool,
     slots: Slots,
     tasks: Tasks,
 }
@@ -104,7 +107,7 @@ impl Task {
             let turn = engine.try_with(|core| self.look(core, cx)).unwrap_or(Turn::Yield);
             let turn = match turn {
                 Turn::Nothing if self.poll_events(cx) => continue,
-                Turn::Nothing => engine.try_with(|core| fall_asleep(core, cx)).unwrap_or(Turn::Yield),
+                Turn::Nothing => engine.try_with(|core| self.fall_asleep(core, cx)).unwrap_or(Turn::Yield),
                 turn => turn,
             };
             match turn {
@@ -167,11 +170,14 @@ impl Task {
             }
             bell.clear_ready();
         }
+        self.to_write = false;
         if let Some(bell) = &self.bell {
             // Every step publishes what the kernel would not take before.
-            while self.engine.with(|core| core.out.is_backed_up())
-                && let Poll::Ready(Ok(mut room)) = bell.poll_write_ready(cx)
-            {
+            while self.engine.with(|core| core.out.is_backed_up()) {
+                let Poll::Ready(Ok(mut room)) = bell.poll_write_ready(cx) else {
+                    self.to_write = true;
+                    break;
+                };
                 if self.engine.with(|core| core.out.is_backed_up()) {
                     room.clear_ready();
                 }
@@ -205,13 +211,18 @@ impl Task {
         self.engine.with(Core::expire);
         Poll::Ready(())
     }
-}
 
-fn fall_asleep(core: &mut Core, cx: &Context<'_>) -> Turn {
-    if let Poll::Ready(work) = core.session.poll_work(Some(cx.waker())) {
-        return Turn::Work(work);
+    /// Goes to sleep until what was armed, if nothing has come up since.
+    fn fall_asleep(&self, core: &mut Core, cx: &Context<'_>) -> Turn {
+        if let Poll::Ready(work) = core.session.poll_work(Some(cx.waker())) {
+            return Turn::Work(work);
+        }
+        if core.has_thread() || core.task_falls_asleep(self.timer_at, self.to_write) {
+            Turn::Asleep
+        } else {
+            Turn::Again
+        }
     }
-    if core.has_thread() || core.fall_asleep(Sleeper::Task).is_some() { Turn::Asleep } else { Turn::Again }
 }
 
 /// A runtime that ends before the session ends it: nobody looks after it any more.
