@@ -32,9 +32,11 @@ pub(super) struct Core {
     task: Option<Waker>,
     /// Who sleeps on the bell.
     sleeper: Option<Asleep>,
+    /// The session's task, asleep while a thread sleeps on the bell in its place.
+    displaced: Option<Asleep>,
     /// The thread that looks into the link, while it gives way.
     looker: Option<Arc<Waiter>>,
-    /// Threads that wait for whoever looks or sleeps to serve them.
+    /// Threads that wait for the one that looks, or sleeps on the bell, to serve them.
     parked: Vec<Arc<Waiter>>,
     /// Whom to wake when the core has been left.
     wakers: Vec<Waker>,
@@ -97,6 +99,7 @@ impl Core {
             owes_ring: false,
             task: None,
             sleeper: None,
+            displaced: None,
             looker: None,
             parked: Vec::new(),
             wakers: Vec::new(),
@@ -259,7 +262,7 @@ impl Core {
 
     /// Whoever sleeps on the bell looks itself from here on.
     pub(super) fn wake_sleeper(&mut self) {
-        match self.sleeper.take().map(|asleep| asleep.who) {
+        match std::mem::replace(&mut self.sleeper, self.displaced.take()).map(|asleep| asleep.who) {
             None => {}
             Some(Sleeper::Task) => self.wakers.extend(self.task.clone()),
             Some(Sleeper::Thread(waiter)) => self.wakers.push(waiter.into()),
@@ -275,17 +278,27 @@ impl Core {
         }
     }
 
-    /// The session's task sleeps on the bell from here on: until `until`, and if `to_write` until the kernel takes more
-    /// bytes. False if there is something to do instead.
+    /// The session's task sleeps from here on, on the bell unless a thread does: until `until`, and if `to_write` until
+    /// the kernel takes more bytes. False if there is something to do instead.
     pub(super) fn task_falls_asleep(&mut self, until: Option<Instant>, to_write: bool) -> bool {
-        let who = Sleeper::Task;
-        self.fall_asleep(Asleep { who, until, for_space: false, to_write, announced: false }).is_some()
+        let asleep = Asleep { who: Sleeper::Task, until, for_space: false, to_write, announced: false };
+        match &mut self.sleeper {
+            Some(thread) => {
+                // The bell may have been rung for the thread, and the task have silenced it.
+                thread.announced = false;
+                self.displaced = Some(asleep);
+                true
+            }
+            None => self.fall_asleep(asleep).is_some(),
+        }
     }
 
-    /// A thread sleeps on the bell from here on; `None` if there is something to do instead.
+    /// A thread sleeps on the bell from here on, in place of the session's task if that does; `None` if there is something
+    /// to do instead.
     pub(super) fn thread_falls_asleep(&mut self, waiter: &Arc<Waiter>) -> Option<Note> {
         let who = Sleeper::Thread(Arc::clone(waiter));
         let (until, to_write) = (self.session.next_timeout(), self.out.is_backed_up());
+        self.displaced = self.sleeper.take();
         self.fall_asleep(Asleep { who, until, for_space: false, to_write, announced: false })
     }
 
@@ -294,7 +307,7 @@ impl Core {
         self.sleeper = Some(asleep);
         let note = if misses_something { None } else { self.announce(mode) };
         if note.is_none() {
-            self.sleeper = None;
+            self.sleeper = self.displaced.take();
         }
         note
     }
@@ -326,14 +339,10 @@ impl Core {
             Some(task) => task.clone_from(waker),
             None => self.task = Some(waker.clone()),
         }
+        self.displaced = None;
         if matches!(&self.sleeper, Some(Asleep { who: Sleeper::Task, .. })) {
             self.sleeper = None;
         }
-    }
-
-    /// Whether a thread sleeps on the bell or looks: it serves the task, too.
-    pub(super) fn has_thread(&self) -> bool {
-        self.looker.is_some() || self.sleeper.is_some()
     }
 
     /// Whether a thread looks into the link and gives way at the moment.
@@ -342,9 +351,11 @@ impl Core {
         self.looker.is_some()
     }
 
-    /// Whether somebody sleeps on the bell.
-    pub(super) fn has_sleeper(&self) -> bool {
-        self.sleeper.is_some()
+    /// Whether a thread sleeps on the bell. The session's task is not to be relied on by threads: its runtime may have no
+    /// thread to run it, or just the one that calls.
+    #[inline]
+    pub(super) fn has_thread_asleep(&self) -> bool {
+        matches!(&self.sleeper, Some(Asleep { who: Sleeper::Thread(_), .. }))
     }
 
     /// This thread looks into the link and gives way.
@@ -352,7 +363,7 @@ impl Core {
         self.looker = Some(Arc::clone(waiter));
     }
 
-    /// This thread waits for whoever looks, or sleeps on the bell.
+    /// This thread waits for the one that looks, or sleeps on the bell.
     pub(super) fn park(&mut self, waiter: &Arc<Waiter>) {
         self.parked.push(Arc::clone(waiter));
     }
@@ -366,18 +377,20 @@ impl Core {
         if let Some(Asleep { who: Sleeper::Thread(sleeper), .. }) = &self.sleeper
             && Arc::ptr_eq(sleeper, waiter)
         {
-            self.sleeper = None;
+            self.sleeper = self.displaced.take();
         }
     }
 
-    /// This thread leaves: one who waits looks in its place, if nobody sleeps on the bell (E1).
+    /// This thread leaves: one that waits for it looks in its place, or the task does if it does not sleep (E1).
     #[inline]
     pub(super) fn leave(&mut self) {
-        if self.sleeper.is_none() && self.looker.is_none() {
-            match self.parked.pop() {
-                Some(waiter) => self.wakers.push(waiter.into()),
-                None => self.wakers.extend(self.task.clone()),
-            }
+        if self.looker.is_some() || self.has_thread_asleep() {
+            return;
+        }
+        match self.parked.pop() {
+            Some(waiter) => self.wakers.push(waiter.into()),
+            None if self.sleeper.is_none() => self.wakers.extend(self.task.clone()),
+            None => {}
         }
     }
 }

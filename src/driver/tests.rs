@@ -311,6 +311,24 @@ mod with_tokio {
         }
     }
 
+    #[test]
+    fn a_thread_calls_over_a_session_whose_runtime_is_not_run() {
+        for (name, (one, other)) in links() {
+            let _server = blocking::start_serving(session(Role::Acceptor), other, Arc::new(Echo)).unwrap();
+            let runtime = ::tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let client = async { driver::start(session(Role::Initiator), one, Arc::new(Echo)).unwrap() };
+            let client = runtime.block_on(client);
+            runtime.block_on(driver::wait_open(&client)).unwrap();
+            let (sender, done) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                (0..100_u8)
+                    .for_each(|turn| assert_eq!(bytes(blocking_call(&client, &LATER, &[turn])), [turn]));
+                sender.send(()).unwrap();
+            });
+            done.recv_timeout(Duration::from_secs(20)).expect(name);
+        }
+    }
+
     async fn closed(engine: &Engine) -> CloseReason {
         let closed = poll_fn(|cx| engine.poll_closed(cx));
         ::tokio::time::timeout(Duration::from_secs(20), closed).await.expect("it ends")

@@ -137,7 +137,7 @@ fn turn<T>(
         }
     }
     core.spin.about_to_sleep(Instant::now());
-    if core.has_sleeper() {
+    if core.has_thread_asleep() {
         return park(engine, core, waiter, ready);
     }
     let waiter = waiter.get_or_insert_with(|| Waiter::new(engine));
@@ -152,7 +152,7 @@ fn turn<T>(
     }
 }
 
-/// Another thread looks, or somebody sleeps on the bell: whoever it is serves this thread, or hands that on.
+/// Another thread looks, or sleeps on the bell: it serves this thread, or hands that on.
 #[cold]
 fn park<T>(
     engine: &Engine,

@@ -95,7 +95,7 @@ enum Turn {
     Yield,
     /// Nothing is there, and looking on does not pay.
     Nothing,
-    /// This task sleeps on the bell, or a thread does and serves it.
+    /// This task sleeps on the bell, or a thread does in its place.
     Asleep,
 }
 
@@ -217,11 +217,7 @@ impl Task {
         if let Poll::Ready(work) = core.session.poll_work(Some(cx.waker())) {
             return Turn::Work(work);
         }
-        if core.has_thread() || core.task_falls_asleep(self.timer_at, self.to_write) {
-            Turn::Asleep
-        } else {
-            Turn::Again
-        }
+        if core.task_falls_asleep(self.timer_at, self.to_write) { Turn::Asleep } else { Turn::Again }
     }
 }
 
