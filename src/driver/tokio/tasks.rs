@@ -9,9 +9,12 @@ use tokio::task::AbortHandle;
 use crate::driver::Handler;
 use crate::driver::serving::{Executor, poll_caught};
 
-/// The tasks of one session's pending handlers.
+/// The tasks of one session's pending handlers, by request.
 #[derive(Default)]
-pub(super) struct Tasks(Arc<Mutex<FxHashMap<u64, AbortHandle>>>);
+pub(super) struct Tasks(Arc<Mutex<List>>);
+
+/// A task that is just being spawned has no handle yet.
+type List = FxHashMap<u64, Option<AbortHandle>>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -19,7 +22,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Takes a task off the list when it ends, however it ends.
 struct Listed {
-    tasks: Arc<Mutex<FxHashMap<u64, AbortHandle>>>,
+    tasks: Arc<Mutex<List>>,
     id: u64,
 }
 
@@ -32,13 +35,15 @@ impl Drop for Listed {
 impl Executor for Tasks {
     fn adopt(&mut self, id: u64, mut handler: Handler) {
         let listed = Listed { tasks: Arc::clone(&self.0), id };
-        // Held over the spawn: the task cannot take itself off the list before it is on it.
-        let mut tasks = lock(&self.0);
+        // Listed first: the task may have ended when it has been spawned. A runtime that is ending drops it right there.
+        lock(&self.0).insert(id, None);
         let task = tokio::spawn(async move {
             let _listed = listed;
             poll_fn(|cx| poll_caught(&mut handler, cx)).await;
         });
-        tasks.insert(id, task.abort_handle());
+        if let Some(listed) = lock(&self.0).get_mut(&id) {
+            *listed = Some(task.abort_handle());
+        }
     }
 }
 
@@ -46,7 +51,7 @@ impl Tasks {
     /// Drops the handler of a request, if it runs here.
     pub(super) fn cancel(&self, id: u64) {
         let task = lock(&self.0).remove(&id);
-        if let Some(task) = task {
+        if let Some(Some(task)) = task {
             task.abort();
         }
     }
@@ -55,7 +60,7 @@ impl Tasks {
 impl Drop for Tasks {
     fn drop(&mut self) {
         // Aborting an idle task can drop it, and its `Listed`, on this thread: not under the lock.
-        let tasks: Vec<AbortHandle> = lock(&self.0).drain().map(|(_, task)| task).collect();
+        let tasks: Vec<AbortHandle> = lock(&self.0).drain().filter_map(|(_, task)| task).collect();
         for task in tasks {
             task.abort();
         }
