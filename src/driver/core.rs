@@ -72,6 +72,8 @@ pub(super) struct Owed {
     pub(super) end: bool,
     first: Option<Waker>,
     others: Vec<Waker>,
+    /// Dropped with this.
+    _spent: Vec<Waker>,
 }
 
 impl Owed {
@@ -234,7 +236,8 @@ impl Core {
         self.session.take_wakers(&mut self.wakers);
         let first = self.wakers.pop();
         let others = if self.wakers.is_empty() { Vec::new() } else { std::mem::take(&mut self.wakers) };
-        Owed { ring: std::mem::take(&mut self.owes_ring), end, first, others }
+        let (ring, _spent) = (std::mem::take(&mut self.owes_ring), self.session.take_spent());
+        Owed { ring, end, first, others, _spent }
     }
 
     /// Announces the sleeper's sleep anew if somebody was awake meanwhile or it has more to be woken for; wakes it if

@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //! - E1  The core is free and somebody waits ⇒ somebody sleeps on an announced bell, or is about to look.
-//! - E2  User code runs without the core: wakers are called, and handlers polled, after it has been left.
+//! - E2  User code runs without the core: wakers are called and dropped, and handlers polled, after it has been left.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};

@@ -229,7 +229,8 @@ impl Session {
         if self.is_over() {
             return Poll::Ready(Work::Over);
         }
-        register(&mut self.incoming.server, waker);
+        // A driver's own.
+        drop(register(&mut self.incoming.server, waker));
         Poll::Pending
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub(super) timers: Timers,
     /// Those to wake once the step is over.
     pub(super) wakers: Vec<Waker>,
+    /// Wakers that are of no use any more. They are dropped once the step is over, too: that may run anything.
+    pub(super) spent: Vec<Waker>,
     /// Those that wait for the opening or the end.
     waiting: Vec<Waker>,
 }
@@ -75,6 +77,7 @@ impl Session {
             outbox: Outbox::default(),
             timers,
             wakers: Vec::new(),
+            spent: Vec::new(),
             waiting: Vec::new(),
             settings,
         }
@@ -273,6 +276,12 @@ impl Session {
         }
     }
 
+    /// Wakers to drop after this step.
+    #[inline]
+    pub(crate) fn take_spent(&mut self) -> Vec<Waker> {
+        if self.spent.is_empty() { Vec::new() } else { std::mem::take(&mut self.spent) }
+    }
+
     /// What carries the frames.
     pub(crate) fn transport(&self) -> &Transport {
         &self.settings.transport
@@ -339,11 +348,13 @@ impl Session {
     }
 }
 
-/// Has `waker` woken in place of whoever was to be; nobody, if whoever waits is awake and will ask again.
+/// Has `waker` woken in place of whoever was to be; nobody, if whoever waits is awake and will ask again. Gives the waker
+/// that is of no use any more.
 #[inline]
-pub(super) fn register(known: &mut Option<Waker>, waker: Option<&Waker>) {
+#[must_use]
+pub(super) fn register(known: &mut Option<Waker>, waker: Option<&Waker>) -> Option<Waker> {
     match (known, waker) {
-        (Some(known), Some(waker)) => known.clone_from(waker),
-        (known, waker) => *known = waker.cloned(),
+        (Some(known), Some(waker)) if known.will_wake(waker) => None,
+        (known, waker) => std::mem::replace(known, waker.cloned()),
     }
 }

@@ -207,7 +207,7 @@ impl Session {
         deadline: Option<Instant>,
         waker: &Waker,
     ) -> Option<Answer> {
-        match self.outgoing.turns.wait(ticket, deadline, waker) {
+        match self.outgoing.turns.wait(ticket, deadline, waker, &mut self.spent) {
             Wait::Registered(ticket) => {
                 if let Some(at) = deadline {
                     self.timers.set(at, Timer::Turn(ticket));
@@ -221,7 +221,7 @@ impl Session {
 
     /// A caller waits for its turn no more, because it has had it or is gone.
     pub(crate) fn abandon(&mut self, ticket: u64) {
-        let deadline = self.outgoing.turns.leave(ticket);
+        let deadline = self.outgoing.turns.leave(ticket, &mut self.spent);
         self.timers.clear(deadline, Timer::Turn(ticket));
         self.wake_turns();
     }
@@ -249,7 +249,7 @@ impl Session {
         };
         match &mut call.state {
             State::Waiting(known) => {
-                register(known, waker);
+                self.spent.extend(register(known, waker));
                 Poll::Pending
             }
             State::Expired => {
@@ -271,8 +271,9 @@ impl Session {
     pub(crate) fn cancel(&mut self, id: u64, out: &mut dyn Transmit) {
         let over = self.is_over();
         let Some(call) = self.outgoing.calls.get_mut(&id) else { return };
-        match call.state {
-            State::Waiting(_) => {
+        match &mut call.state {
+            State::Waiting(waker) => {
+                self.spent.extend(waker.take());
                 call.state = State::Abandoned;
                 self.withdraw(id, out);
             }

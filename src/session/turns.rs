@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
 
+use super::machine::register;
+
 /// The callers that wait, in the order in which they came.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
@@ -27,13 +29,14 @@ impl Turns {
         ticket: &mut Option<u64>,
         deadline: Option<Instant>,
         waker: &Waker,
+        spent: &mut Vec<Waker>,
     ) -> Wait {
         let known =
             ticket.and_then(|ticket| self.waiting.iter_mut().find(|waiting| waiting.ticket == ticket));
         match known {
             Some(waiting) if waiting.expired => Wait::Expired,
             Some(waiting) => {
-                waiting.waker = Some(waker.clone());
+                spent.extend(register(&mut waiting.waker, Some(waker)));
                 Wait::Known
             }
             None => {
@@ -52,9 +55,11 @@ impl Turns {
     }
 
     /// A caller waits no more; the deadline that was set for it.
-    pub(super) fn leave(&mut self, ticket: u64) -> Option<Instant> {
+    pub(super) fn leave(&mut self, ticket: u64, spent: &mut Vec<Waker>) -> Option<Instant> {
         let at = self.waiting.iter().position(|waiting| waiting.ticket == ticket)?;
-        self.waiting.remove(at).and_then(|waiting| waiting.deadline)
+        let Waiting { deadline, waker, .. } = self.waiting.remove(at)?;
+        spent.extend(waker);
+        deadline
     }
 
     /// A caller's time is over.
