@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //! - E1  The core is free and somebody waits ⇒ somebody sleeps on an announced bell, or is about to look.
-//! - E2  User code runs without the core: wakers are called and dropped, and handlers polled, after it has been left.
+//! - E2  User code runs without the core: wakers are called and dropped, handlers polled, and events logged, after it has
+//!   been left.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use super::Dispatch;
 use super::core::Core;
 use crate::link::{Link, Signal};
-use crate::session::Session;
+use crate::session::{CloseReason, Session};
 
 /// A session on its link.
 pub(crate) struct Engine {
@@ -56,7 +57,7 @@ impl Engine {
             self.signal.ring();
         }
         if owed.end {
-            self.signal.hang_up();
+            self.ended();
         }
         owed.wake();
         result
@@ -105,6 +106,15 @@ impl Engine {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         self.wanted.fetch_sub(1, Ordering::Relaxed);
         core
+    }
+
+    /// The session is over.
+    #[cold]
+    fn ended(&self) {
+        self.signal.hang_up();
+        if let Some(CloseReason::Protocol(error)) = self.peek(|session| session.close_reason().cloned()) {
+            tracing::warn!(target: "transom::session", "{error}");
+        }
     }
 
     /// The peer is gone: what it had completely sent is taken in, then the session ends.

@@ -6,6 +6,8 @@
 mod calls;
 mod dispatch;
 #[cfg(test)]
+mod log_tests;
+#[cfg(test)]
 mod sleep_tests;
 mod slots;
 #[cfg(test)]

@@ -157,7 +157,6 @@ impl Session {
 
     pub(super) fn handle_protocol_error(&mut self, frame: &Frame) -> Result<(), Rule> {
         let rule = Reader::new(&frame.payload).u16().map_or(Rule::Unknown, Rule::from_code);
-        tracing::warn!(target: "transom::session", %rule, "the peer says that this side broke a rule");
         self.end(CloseReason::Protocol(ProtocolError { rule, by: Side::Local }));
         Ok(())
     }

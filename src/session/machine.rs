@@ -183,7 +183,6 @@ impl Session {
         if self.is_over() {
             return;
         }
-        tracing::warn!(target: "transom::session", %rule, "the peer broke a rule");
         self.last_words(Kind::ProtocolError, &rule.code().to_le_bytes(), out);
         self.end(CloseReason::Protocol(ProtocolError { rule, by: Side::Peer }));
     }
