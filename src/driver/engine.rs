@@ -56,10 +56,20 @@ impl Engine {
             self.signal.ring();
         }
         if owed.end {
-            self.signal.hang_up();
+            self.end();
         }
         owed.wake();
         result
+    }
+
+    /// The session has ended. The peer is shown so, and the link goes, whoever holds on to the session.
+    #[cold]
+    fn end(&self) {
+        // Somebody else may be about to, and would come too late.
+        self.signal.ring();
+        self.signal.hang_up();
+        let left = self.lock().leave_link();
+        drop(left);
     }
 
     /// Looks into the session without changing what it owes anybody.
