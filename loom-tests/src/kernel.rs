@@ -34,32 +34,88 @@ impl Futex {
     }
 }
 
-/// A pipe that is readable from when it is rung until it is cleared.
+/// The token of a thread that parks.
+#[derive(Debug)]
+pub struct Parker {
+    token: Mutex<bool>,
+    given: Condvar,
+}
+
+impl Default for Parker {
+    fn default() -> Self {
+        Self { token: Mutex::new(false), given: Condvar::new() }
+    }
+}
+
+impl Parker {
+    /// Gives the token.
+    pub fn unpark(&self) {
+        *self.token.lock().expect("no thread panics here") = true;
+        self.given.notify_one();
+    }
+
+    /// Sleeps until the token is given, and takes it.
+    pub fn park(&self) {
+        let mut token = self.token.lock().expect("no thread panics here");
+        while !*token {
+            token = self.given.wait(token).expect("no thread panics here");
+        }
+        *token = false;
+    }
+}
+
+/// A pipe that is readable from when it is rung until it is cleared, and a task that an event loop polls then.
 #[derive(Debug)]
 pub struct Pipe {
-    readable: Mutex<bool>,
-    rung: Condvar,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    readable: bool,
+    woken: bool,
 }
 
 impl Default for Pipe {
     fn default() -> Self {
-        Self { readable: Mutex::new(false), rung: Condvar::new() }
+        Self { state: Mutex::new(State { readable: false, woken: false }), changed: Condvar::new() }
     }
 }
 
 impl Pipe {
     /// Makes it readable.
     pub fn ring(&self) {
-        *self.readable.lock().expect("no thread panics here") = true;
-        self.rung.notify_all();
+        self.state.lock().expect("no thread panics here").readable = true;
+        self.changed.notify_all();
+    }
+
+    /// Wakes the task.
+    pub fn wake(&self) {
+        self.state.lock().expect("no thread panics here").woken = true;
+        self.changed.notify_all();
+    }
+
+    /// Consumes what made it readable.
+    pub fn clear(&self) {
+        self.state.lock().expect("no thread panics here").readable = false;
     }
 
     /// Sleeps until it is readable, and clears it.
     pub fn wait(&self) {
-        let mut readable = self.readable.lock().expect("no thread panics here");
-        while !*readable {
-            readable = self.rung.wait(readable).expect("no thread panics here");
+        let mut state = self.state.lock().expect("no thread panics here");
+        while !state.readable {
+            state = self.changed.wait(state).expect("no thread panics here");
         }
-        *readable = false;
+        state.readable = false;
+    }
+
+    /// Sleeps until it is readable, or the task has been woken since it was polled the last time.
+    pub fn watch(&self) {
+        let mut state = self.state.lock().expect("no thread panics here");
+        while !state.readable && !state.woken {
+            state = self.changed.wait(state).expect("no thread panics here");
+        }
+        state.woken = false;
     }
 }

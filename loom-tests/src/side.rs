@@ -21,9 +21,10 @@ pub struct Side {
     pub rings: RingsLine,
     /// Where its threads sleep.
     pub futex: Futex,
+    /// Where its event loop sleeps.
+    pub pipe: Pipe,
     ringer: Ringer,
     local: AtomicU32,
-    pipe: Pipe,
 }
 
 impl Default for Side {
@@ -41,9 +42,9 @@ impl Side {
             bell: BellLine { sleep: AtomicU64::new(0), space: AtomicU64::new(0), cpu: AtomicU32::new(0) },
             rings: RingsLine { rings: AtomicU32::new(0) },
             futex: Futex::default(),
+            pipe: Pipe::default(),
             ringer: Ringer::new(),
             local: AtomicU32::new(0),
-            pipe: Pipe::default(),
         }
     }
 

@@ -96,19 +96,3 @@ impl AtomicU64 {
         self.word.compare_exchange(current, new, success, failure)
     }
 }
-
-/// A cell whose every access loom checks for races.
-#[derive(Debug)]
-pub struct UnsafeCell<T>(loom::cell::UnsafeCell<T>);
-
-impl<T> UnsafeCell<T> {
-    /// A cell with this value.
-    pub fn new(value: T) -> Self {
-        Self(loom::cell::UnsafeCell::new(value))
-    }
-
-    /// The address of the value; counts as an exclusive access now.
-    pub fn get(&self) -> *mut T {
-        self.0.with_mut(|value| value)
-    }
-}

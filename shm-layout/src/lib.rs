@@ -11,6 +11,5 @@ pub mod board;
 pub mod credit;
 pub mod half;
 pub mod ring;
-pub mod role;
 pub mod sync;
 pub mod word;

@@ -1,6 +1,5 @@
-//! The one place that names atomics and cells, so that models can put others in their stead.
+//! The one place that names atomics, so that models can put others in their stead.
 
-pub use core::cell::UnsafeCell;
 pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// The least ring capacity: a page. Models use less, to reach every wrap within few steps.

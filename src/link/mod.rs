@@ -1,7 +1,7 @@
 //! Links: ordered, reliable, bidirectional carriers of frames.
 //!
-//! A link is four parts, because four parties use it at once: [`Transmit`] is used under the producer
-//! lock, [`Receive`] by whoever holds the drain role, and [`Signal`] is shared by publishers and sleepers.
+//! A link is three parts: [`Transmit`] is used by whoever may send, [`Receive`] by whoever has the drain role, the right to
+//! look into the link, and [`Signal`] is shared by publishers and sleepers.
 
 mod address;
 mod empty_wakes;

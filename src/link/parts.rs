@@ -9,15 +9,15 @@ use super::{Corrupt, Frame, Header, LinkError};
 
 /// A carrier of frames, open and ready.
 pub(crate) struct Link {
-    /// Used under the producer lock.
+    /// Used by whoever may send.
     pub(crate) transmit: Box<dyn Transmit>,
-    /// Used under the drain role.
+    /// Used by whoever has the drain role.
     pub(crate) receive: Box<dyn Receive>,
     /// Shared by publishers and sleepers.
     pub(crate) signal: Arc<dyn Signal>,
 }
 
-/// The sending half of a link. Whoever uses it holds the producer lock.
+/// The sending half of a link. One user at a time: whoever may send.
 pub(crate) trait Transmit: Send {
     /// The most payload bytes that one frame may carry; what is larger goes in fragments.
     fn max_payload(&self) -> usize;
@@ -56,7 +56,7 @@ pub(crate) trait Transmit: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
-/// The receiving half of a link. Whoever uses it holds the drain role. When both halves have been dropped the link has
+/// The receiving half of a link. Whoever uses it has the drain role. When both halves have been dropped the link has
 /// ended: nothing of it is mapped or open any more, though its [`Signal`] is held on.
 pub(crate) trait Receive: Send {
     /// Takes the next complete frame, its payload copied to private memory; whether there was one.

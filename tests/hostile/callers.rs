@@ -8,7 +8,7 @@ use std::time::Duration;
 use transom::{CallError, CallOptions, CloseReason, ProtocolError, Rule, Side};
 
 use crate::common::{EchoBlockingClient, EchoClient};
-use crate::raw::{Frame, HEAD, Peer, Role, TAIL, call, kind};
+use crate::raw::{ALIGN, Frame, HEAD, Peer, Role, TAIL, call, kind};
 use crate::scene::{Api, Case, Duel, Link, Scene, broken, eventually};
 
 /// A scene whose connectors only call.
@@ -33,38 +33,35 @@ fn disconnected(reason: CloseReason) -> Answer {
 }
 
 /// What a hostile listener does, and why the session ends then.
-type Attack = (&'static str, fn(&mut Peer), CloseReason);
+type Attack = (&'static str, Box<dyn Fn(&mut Peer)>, CloseReason);
+
+/// Sends this frame.
+fn sends(frame: Frame) -> Box<dyn Fn(&mut Peer)> {
+    Box::new(move |peer| assert!(peer.send(&frame)))
+}
 
 fn attacks(link: Link) -> Vec<Attack> {
-    let blamed = ProtocolError { rule: Rule::RequestOrder, by: Side::Local };
+    let blamed = CloseReason::Protocol(ProtocolError { rule: Rule::RequestOrder, by: Side::Local });
+    let answer = Frame::new(kind::RESPONSE, []).with_id(77);
     let mut attacks: Vec<Attack> = vec![
-        ("an unknown kind", |peer| assert!(peer.send(&Frame::new(99, []))), broken(Rule::FrameHeader)),
-        ("an answer to nothing", |peer| assert!(peer.send(&Frame::new(kind::RESPONSE, []).with_id(77))), {
-            broken(Rule::AnswerToNothing)
-        }),
-        (
-            "a second welcome",
-            |peer| assert!(peer.send(&Frame::new(kind::WELCOME, []))),
-            broken(Rule::HandshakeOrder),
-        ),
-        ("blame", |peer| assert!(peer.send(&Frame::new(kind::PROTOCOL_ERROR, [12, 0]))), {
-            CloseReason::Protocol(blamed)
-        }),
-        ("a goodbye", |peer| assert!(peer.send(&Frame::new(kind::GOODBYE, [1]))), CloseReason::Goodbye),
-        ("a hang-up", |peer| peer.socket.stop_talking(), CloseReason::PeerDied),
+        ("an unknown kind", sends(Frame::new(99, [])), broken(Rule::FrameHeader)),
+        ("an answer to nothing", sends(answer), broken(Rule::AnswerToNothing)),
+        ("a second welcome", sends(Frame::new(kind::WELCOME, [])), broken(Rule::HandshakeOrder)),
+        ("blame", sends(Frame::new(kind::PROTOCOL_ERROR, [12, 0])), blamed),
+        ("a goodbye", sends(Frame::new(kind::GOODBYE, [1])), CloseReason::Goodbye),
+        ("a hang-up", Box::new(|peer| peer.socket.stop_talking()), CloseReason::PeerDied),
     ];
     if link == Link::Shm {
+        let beyond = |peer: &mut Peer| peer.rings().show(u64::MAX - ALIGN + 1);
+        let nothing = |peer: &mut Peer| {
+            let tail = peer.rings().tail;
+            peer.rings().show(tail + ALIGN);
+        };
+        let words = |peer: &mut Peer| assert!(peer.socket.say(b"unasked"));
         let more: [Attack; 3] = [
-            ("a tail beyond the ring", |peer| peer.rings().show(u64::MAX - 7), broken(Rule::RingPosition)),
-            (
-                "a frame of nothing",
-                |peer| {
-                    let tail = peer.rings().tail;
-                    peer.rings().show(tail + 64);
-                },
-                broken(Rule::FrameLength),
-            ),
-            ("words on the lifeline", |peer| assert!(peer.socket.say(b"unasked")), broken(Rule::Lifeline)),
+            ("a tail beyond the ring", Box::new(beyond), broken(Rule::RingPosition)),
+            ("a frame of nothing", Box::new(nothing), broken(Rule::FrameLength)),
+            ("words on the lifeline", Box::new(words), broken(Rule::Lifeline)),
         ];
         attacks.extend(more);
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread;
 use std::time::Duration;
 
-use transom::{CallError, CallOptions, CloseReason, OpenError, Options, Session};
+use transom::{CallError, CallOptions, CloseReason, Connector, OpenError, Options, Session};
 
 use crate::common::{EchoBlockingClient, EchoClient};
 use crate::raw::{ALIGN, Frame, HEAD, PATIENCE, Peer, RING, Socket, call, kind};
@@ -178,10 +178,11 @@ fn a_crowd_that_says_nothing_keeps_others_for_no_longer_than_the_handshake_takes
     // More than a listener lets in at a time.
     const CROWD: usize = 200;
     for case in Case::all().filter(|case| case.role == crate::raw::Role::Initiator) {
-        let scene = Scene::with(case, Options::new().handshake_timeout(Duration::from_secs(1)));
+        let scene = Scene::with(case, Options::new().handshake_timeout(Duration::from_secs(2)));
         let crowd: Vec<_> = (0..CROWD).map(|_| scene.meet()).collect();
         scene.goes_on();
-        let echo: EchoBlockingClient = transom::blocking::connect(&scene.address).expect("a session in time");
+        let late = Connector::new(&scene.address).options(Options::new().handshake_timeout(PATIENCE));
+        let echo: EchoBlockingClient = late.connect_blocking().expect("a session in time");
         assert!(threads_that_open() < CROWD, "not everybody is let in at once");
         assert_eq!(echo.echo(b"late").expect("an answer"), b"late");
         for (socket, opened) in crowd {

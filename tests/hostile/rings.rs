@@ -318,7 +318,8 @@ fn a_bell_that_is_closed_costs_nothing() {
         scene.goes_on();
         if let Some(runtime) = scene.runtime() {
             let parks = || runtime.metrics().worker_park_unpark_count(0);
-            // An odd count says that the worker sleeps; a worker that has nothing to do goes on sleeping.
+            // An odd count says that the worker sleeps. One that has nothing to do sleeps on, and one that looks at a
+            // closed bell again and again never does.
             eventually("the worker sleeps", || {
                 let before = parks();
                 std::thread::sleep(std::time::Duration::from_millis(20));

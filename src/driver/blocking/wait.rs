@@ -2,7 +2,7 @@
 //! parks while another thread does either.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::session::Session;
 pub(in crate::driver) struct Waiter {
     thread: Thread,
     signal: Arc<dyn Signal>,
-    /// Where it waits: on the bell, or parked. Written in the core; whoever wakes it has been there since.
+    /// Where it waits: on the bell, or parked. Whoever wakes it may find it elsewhere; then it has looked since.
     on_bell: AtomicBool,
 }
 
@@ -26,6 +26,14 @@ impl Waiter {
         let (thread, signal) = (std::thread::current(), Arc::clone(&engine.signal));
         Arc::new(Self { thread, signal, on_bell: AtomicBool::new(false) })
     }
+
+    /// Says where this thread is about to wait, before it looks for the last time at what it waits for.
+    fn waits(&self, on_bell: bool) {
+        self.on_bell.store(on_bell, Ordering::Relaxed);
+        // Pairs with the fence in `wake_by_ref`: whoever wakes this thread sees where it waits, or the last look sees what
+        // it is woken for. Who wakes a handler has not been in the core, which would order the two.
+        fence(Ordering::SeqCst);
+    }
 }
 
 impl Wake for Waiter {
@@ -34,6 +42,7 @@ impl Wake for Waiter {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        fence(Ordering::SeqCst); // Pairs with the fence in `waits`.
         if self.on_bell.load(Ordering::Relaxed) {
             self.signal.wake_local();
         } else {
@@ -132,7 +141,7 @@ fn turn<T>(
         return park(engine, core, waiter, ready);
     }
     let waiter = waiter.get_or_insert_with(|| Waiter::new(engine));
-    waiter.on_bell.store(true, Ordering::Relaxed);
+    waiter.waits(true);
     if let Some(done) = ready(&mut core.session, &mut *core.out, Some(&Waker::from(Arc::clone(waiter)))) {
         core.leave();
         return Turn::Done(done);
@@ -152,7 +161,7 @@ fn park<T>(
     ready: &mut impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
 ) -> Turn<T> {
     let waiter = waiter.get_or_insert_with(|| Waiter::new(engine));
-    waiter.on_bell.store(false, Ordering::Relaxed);
+    waiter.waits(false);
     if let Some(done) = ready(&mut core.session, &mut *core.out, Some(&Waker::from(Arc::clone(waiter)))) {
         core.leave();
         return Turn::Done(done);
