@@ -4,9 +4,9 @@
 compile_error!("transom runs on 64-bit little-endian Linux only");
 
 pub mod cell;
-#[allow(dead_code, unused_imports)]
 mod codec;
-#[allow(dead_code, unused_imports)]
+// What a task needs of both is there without a runtime, too.
+#[cfg_attr(not(feature = "tokio"), allow(dead_code))]
 mod driver;
 mod endpoint;
 #[cfg(any(fuzzing, test))]
@@ -16,17 +16,13 @@ pub mod fuzzing;
 mod host;
 #[cfg(feature = "limits")]
 mod limits;
-#[allow(dead_code, unused_imports)]
+#[cfg_attr(not(feature = "tokio"), allow(dead_code))]
 mod link;
-#[allow(dead_code, unused_imports)]
 mod memory;
 #[cfg(all(doctest, feature = "macros", feature = "tokio"))]
 mod readme;
-#[allow(dead_code, unused_imports)]
 mod service;
-#[allow(dead_code, unused_imports)]
 mod session;
-#[allow(dead_code, unused_imports)]
 mod sys;
 
 pub use endpoint::{ConnectError, Connector, OpenError, Options, ServeError, Server, blocking};
