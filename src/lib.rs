@@ -1,12 +1,134 @@
-//! Typed calls between processes, through shared memory first.
+//! Typed calls between processes on one machine, through shared memory first.
+//!
+//! You write a trait; another process implements it; you call it. Two processes share two sealed pieces of memory, each
+//! written by one side only, with a ring of frames in each; a side that has nothing to do sleeps, and is woken once.
+//! Where shared memory cannot be had the very same session runs over a Unix socket, and [`Session::transport`] says why.
+//!
+//! # A service and its clients
+//!
+//! ```
+//! use std::time::Duration;
+//! use transom::{CallError, Server};
+//!
+//! /// The attribute makes `CalcServer`, `CalcClient` and `CalcBlockingClient` of it.
+//! #[transom::service]
+//! trait Calc {
+//!     async fn add(&self, a: u64, b: u64) -> u64;
+//!     async fn divide(&self, a: u64, b: u64) -> Result<u64, DivideError>;
+//! }
+//!
+//! #[derive(Debug, PartialEq, facet::Facet)]
+//! #[repr(u8)]
+//! enum DivideError {
+//!     ByZero,
+//! }
+//!
+//! struct Calculator;
+//!
+//! impl Calc for Calculator {
+//!     async fn add(&self, a: u64, b: u64) -> u64 {
+//!         a + b
+//!     }
+//!     async fn divide(&self, a: u64, b: u64) -> Result<u64, DivideError> {
+//!         a.checked_div(b).ok_or(DivideError::ByZero)
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // One process serves it. Between two of them the address is `shm:/run/calc.sock`, or `unix:` without shared memory.
+//! let listener = Server::new("mem:calc", CalcServer::new(Calculator)).bind()?;
+//! tokio::spawn(listener.run());
+//!
+//! // Another one calls it.
+//! let calc: CalcClient = transom::connect("mem:calc").await?;
+//! assert_eq!(calc.add(2, 3).deadline(Duration::from_secs(1)).await?, 5);
+//! assert_eq!(calc.divide(2, 0).await, Err(CallError::User(DivideError::ByZero)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Without a runtime it is the same: [`Server::bind_blocking`] or [`blocking::serve`], and a client whose calls wait on
+//! the thread that makes them.
+//!
+//! ```no_run
+//! # #[transom::service]
+//! # trait Calc { async fn add(&self, a: u64, b: u64) -> u64; }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let calc: CalcBlockingClient = transom::blocking::connect("shm:/run/calc.sock")?;
+//! assert_eq!(calc.add(2, 3)?, 5);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Arguments and results are numbers, text, bytes and whatever derives `facet::Facet`. Both sides of a session may serve,
+//! and call each other: [`Connector::serve`], [`Context::client`].
+//!
+//! # A host and its cell
+//!
+//! A [`Host`] starts processes, its cells, watches them and starts them again. A cell needs no address, and goes with its
+//! host, however that ended.
+//!
+//! ```no_run
+//! use std::process::Command;
+//! use transom::{Host, RestartPolicy, cell};
+//! # #[transom::service]
+//! # trait Index { async fn count(&self, word: &str) -> u64; }
+//! # struct Words;
+//! # impl Index for Words { async fn count(&self, _: &str) -> u64 { 0 } }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     // One program can be the host and all of its cells.
+//!     if cell::is_cell() {
+//!         return Ok(cell::run(IndexServer::new(Words)).await?);
+//!     }
+//!     let host = Host::new();
+//!     let program = Command::new(std::env::current_exe()?);
+//!     let cell = host.spawn(program).restart(RestartPolicy::always()).start().await?;
+//!     let index: IndexClient = cell.client();
+//!     println!("{}", index.count("bell").await?);
+//!     host.shutdown().await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What can be relied upon
+//!
+//! * **The other side may be hostile.** What it writes is copied first and checked then; breaking a [`Rule`] costs it its
+//!   session, and nobody else anything. [`Access`] says who may come at all: by default the user who serves.
+//! * **A death is noticed at once**, not by a time-out. Calls in flight end as [`CallError::Disconnected`], which says
+//!   whether they may have run; the memory shared with the dead goes with the session.
+//! * **What a peer can have of this process is bounded** by [`Limits`] and [`Options`].
+//! * **Dropping a call cancels it**, on the other side, too. Whatever is asynchronous here says what is lost when it is
+//!   dropped.
+//!
+//! # What it does not do
+//!
+//! It does not go over networks, does not speak to other languages, does not publish and subscribe, and is no sandbox: a
+//! cell has all the rights of its user. Arguments and results are copied, once in and once out. There are no streams yet.
+//! It runs on 64-bit little-endian Linux and nowhere else.
+//!
+//! # Where to read on
+//!
+//! * [`service`], for what may be in a service; [`CallError`], for what can happen to a call; [`Call`], for deadlines.
+//! * [`Server`], [`Connector`] and [`Address`], for more than [`serve`] and [`connect`] offer; [`Session`].
+//! * [`Host`], [`Spawn`], [`RestartPolicy`] and [`DeathReport`]; the module [`cell`], for the other end.
+//! * `ARCHITECTURE.md` in the repository, for how it is built and what always holds.
+//!
+//! # Features and environment
+//!
+//! `macros`, the attribute, and `tokio`, all that is asynchronous, hosts included, are there by default. With
+//! `TRANSOM_SHM=off` in the environment of either side sessions stay on the socket.
+#![cfg_attr(not(all(feature = "macros", feature = "tokio")), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
 compile_error!("transom runs on 64-bit little-endian Linux only");
 
 pub mod cell;
-#[allow(dead_code, unused_imports)]
 mod codec;
-#[allow(dead_code, unused_imports)]
+// What a task needs of both is there without a runtime, too.
+#[cfg_attr(not(feature = "tokio"), allow(dead_code))]
 mod driver;
 mod endpoint;
 #[cfg(any(fuzzing, test))]
@@ -16,17 +138,13 @@ pub mod fuzzing;
 mod host;
 #[cfg(feature = "limits")]
 mod limits;
-#[allow(dead_code, unused_imports)]
+#[cfg_attr(not(feature = "tokio"), allow(dead_code))]
 mod link;
-#[allow(dead_code, unused_imports)]
 mod memory;
 #[cfg(all(doctest, feature = "macros", feature = "tokio"))]
 mod readme;
-#[allow(dead_code, unused_imports)]
 mod service;
-#[allow(dead_code, unused_imports)]
 mod session;
-#[allow(dead_code, unused_imports)]
 mod sys;
 
 pub use endpoint::{ConnectError, Connector, OpenError, Options, ServeError, Server, blocking};
@@ -49,15 +167,6 @@ pub use session::{
 
 #[doc(hidden)]
 pub use service::private as __private;
-/// ```compile_fail
-/// #[transom::service]
-/// trait Tally {
-///     async fn add(&self, strokes: Vec<()>);
-/// }
-/// # struct Tallies;
-/// # impl Tally for Tallies { async fn add(&self, _: Vec<()>) {} }
-/// # fn main() { drop(transom::Server::new("mem:tally", TallyServer::new(Tallies))); }
-/// ```
 #[cfg(feature = "macros")]
 pub use transom_macros::service;
 

@@ -24,5 +24,3 @@ mod engine;
 mod serving;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;
-
-pub(crate) use engine::Engine;

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use transom_shm_layout::half::HalfConfig;
 
-use super::{Calls, Dispatch, Engine, Handler, Request, Slots, blocking};
+use super::engine::Engine;
+use super::{Calls, Dispatch, Handler, Request, Slots, blocking};
 use crate::link::{
-    Buffer, Frame, Header, Kind, Link, LinkError, Note, Peer, Receive, ShmParts, Sleep, Transport, mem_pair,
+    Frame, Header, Kind, Link, LinkError, Note, Peer, Receive, ShmParts, Sleep, Transport, mem_pair,
     shm_link, stream_link,
 };
 use crate::memory;

@@ -26,7 +26,9 @@ pub(crate) use frame::{Flags, Frame, Header, Kind};
 pub(crate) use handover::{HandedOver, Ready, Terms, Thread, accept, initiate, run};
 pub use handover::{HandoverError, Malformed, Refused, Versions};
 pub use inherited::InheritError;
-pub(crate) use inherited::{FD, FD_VARIABLE, TICKET_VARIABLE, Ticket, is_cell, take};
+#[cfg(feature = "tokio")]
+pub(crate) use inherited::{FD, FD_VARIABLE, TICKET_VARIABLE};
+pub(crate) use inherited::{Ticket, is_cell, take};
 pub(crate) use mem::pair as mem_pair;
 pub(crate) use names::{Name, Unreached, reach};
 pub(crate) use parts::{Full, Link, Note, Receive, Signal, Sleep, SleepMode, Transmit};

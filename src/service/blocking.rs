@@ -10,9 +10,16 @@ use crate::session::{CallRequest, Metadata};
 
 /// What goes along with every call of a blocking client.
 ///
-/// ```ignore
+/// ```
+/// # use std::time::Duration;
+/// # use transom::{CallError, CallOptions};
+/// # #[transom::service]
+/// # trait Calc { async fn add(&self, a: u64, b: u64) -> u64; }
+/// # fn example(calc: CalcBlockingClient) -> Result<(), CallError> {
 /// let hasty = calc.with(CallOptions::new().deadline(Duration::from_millis(5)));
 /// let five = hasty.add(2, 3)?;
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct CallOptions {

@@ -13,8 +13,14 @@ use crate::session::{Answer, CallRequest, Metadata};
 
 /// A call: lazy, configured before it is awaited.
 ///
-/// ```ignore
+/// ```
+/// # use std::time::Duration;
+/// # #[transom::service]
+/// # trait Calc { async fn add(&self, a: u64, b: u64) -> u64; }
+/// # async fn example(calc: CalcClient) -> Result<(), transom::CallError> {
 /// let five = calc.add(2, 3).deadline(Duration::from_millis(5)).await?;
+/// # Ok(())
+/// # }
 /// ```
 ///
 /// Nothing is sent before the first poll. When as many calls as both sides agreed on are in flight, it waits

@@ -55,5 +55,5 @@ pub(crate) use machine::Session;
 pub use metadata::{Entry, Metadata, MetadataError, Value};
 pub use method::Method;
 pub use rule::Rule;
-pub(crate) use settings::{Methods, Settings};
+pub(crate) use settings::Settings;
 pub use settings::{Negotiated, Role};

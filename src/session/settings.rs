@@ -36,9 +36,6 @@ impl Role {
     }
 }
 
-/// Finds the methods that this side serves.
-pub(crate) type Methods = Box<dyn Fn(u64) -> Option<&'static Method> + Send>;
-
 /// What a session is started with.
 pub(crate) struct Settings {
     /// What this side is willing to take.
@@ -51,8 +48,8 @@ pub(crate) struct Settings {
     pub(crate) peer: Peer,
     /// When the handshake must be done.
     pub(crate) open_until: Option<Instant>,
-    /// What this side serves.
-    pub(crate) methods: Methods,
+    /// Finds the methods that this side serves.
+    pub(crate) methods: Box<dyn Fn(u64) -> Option<&'static Method> + Send>,
 }
 
 /// What both sides of a session agreed on in its handshake.

@@ -40,11 +40,6 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// Sixteen bytes, such as a key.
-    pub(super) fn key(&mut self) -> Result<[u8; 16], Malformed> {
-        self.array()
-    }
-
     /// A 16-bit length and that many bytes of UTF-8.
     pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
         let length = self.u16()?;
