@@ -5,8 +5,8 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::blocking::Waiter;
-use crate::link::{Corrupt, Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit};
-use crate::memory::{LOOKS, SpinPolicy};
+use crate::link::{Corrupt, Ended, Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit};
+use crate::memory::{LOOKS, SpinPolicy, Watch};
 use crate::session::{CloseReason, Session};
 
 /// Frames taken in before anything else is looked at: time, others' turn.
@@ -20,6 +20,8 @@ pub(super) struct Core {
     /// Where frames come to.
     frame: Frame,
     pub(super) spin: SpinPolicy,
+    /// Tells a session without a runtime of its peer's death.
+    watch: Option<Watch>,
     /// Nothing more comes in.
     ended: bool,
     /// The peer has been shown that the session is over.
@@ -95,6 +97,7 @@ impl Core {
             receive,
             frame: Frame::default(),
             spin: SpinPolicy::new(),
+            watch: None,
             ended: false,
             over: false,
             owes_space: false,
@@ -106,6 +109,23 @@ impl Core {
             parked: Vec::new(),
             wakers: Vec::new(),
         }
+    }
+
+    /// Has the session watched until it ends. If it has ended, that is not worth while: gives the watch back.
+    pub(super) fn keep(&mut self, watch: Watch) -> Option<Watch> {
+        if self.ended {
+            return Some(watch);
+        }
+        self.watch.replace(watch)
+    }
+
+    /// The session has ended: what it ran on, to be dropped when the core has been left.
+    #[must_use]
+    pub(super) fn leave_link(&mut self) -> impl Sized + use<> {
+        self.ended = true;
+        let out = std::mem::replace(&mut self.out, Box::new(Ended));
+        let receive = std::mem::replace(&mut self.receive, Box::new(Ended));
+        (out, receive, self.watch.take())
     }
 
     /// This side looks: the peer need not wake it.

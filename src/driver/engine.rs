@@ -108,10 +108,14 @@ impl Engine {
         core
     }
 
-    /// The session is over.
+    /// The session is over. The peer is shown so, and the link goes, whoever holds on to the session.
     #[cold]
     fn ended(&self) {
+        // Somebody else may be about to, and would come too late.
+        self.signal.ring();
         self.signal.hang_up();
+        let link = self.lock().leave_link();
+        drop(link);
         if let Some(CloseReason::Protocol(error)) = self.peek(|session| session.close_reason().cloned()) {
             tracing::warn!(target: "transom::session", "{error}");
         }

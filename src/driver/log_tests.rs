@@ -61,8 +61,7 @@ fn a_broken_rule_is_logged_outside_the_core() {
         methods: Box::new(|_| None),
     };
     let (one, mut other) = mem_pair();
-    let (engine, _watch) =
-        blocking::start(Session::new(Role::Acceptor, settings), one, Arc::new(Nothing)).unwrap();
+    let engine = blocking::start(Session::new(Role::Acceptor, settings), one, Arc::new(Nothing)).unwrap();
     other.transmit.reserve(0).unwrap();
     other.transmit.commit(&Header::new(Kind::Call));
     assert!(other.transmit.publish());

@@ -138,17 +138,17 @@ fn blocking_call(engine: &Engine, method: &'static Method, body: &[u8]) -> Answe
 }
 
 /// A caller without a thread of its own and a server with one.
-fn blocking_pair((one, other): (Link, Link)) -> (Arc<Engine>, Option<memory::Watch>, Arc<Engine>) {
+fn blocking_pair((one, other): (Link, Link)) -> (Arc<Engine>, Arc<Engine>) {
     let server = blocking::start_serving(session(Role::Acceptor), other, Arc::new(Echo)).unwrap();
-    let (client, watch) = blocking::start(session(Role::Initiator), one, Arc::new(Echo)).unwrap();
+    let client = blocking::start(session(Role::Initiator), one, Arc::new(Echo)).unwrap();
     blocking::wait_open(&client).unwrap();
-    (client, watch, server)
+    (client, server)
 }
 
 #[test]
 fn blocking_calls_are_answered_over_every_link() {
     for (name, pair) in links() {
-        let (client, _watch, _server) = blocking_pair(pair);
+        let (client, _server) = blocking_pair(pair);
         for length in [0, 1, 16, 1000, 20_000, 300_000] {
             let body = vec![7; length];
             assert_eq!(bytes(blocking_call(&client, &ECHO, &body)), body, "{name}");
@@ -170,7 +170,7 @@ fn blocking_calls_are_answered_over_every_link() {
 #[test]
 fn several_threads_call_at_once_over_every_link() {
     for (name, pair) in links() {
-        let (client, _watch, _server) = blocking_pair(pair);
+        let (client, _server) = blocking_pair(pair);
         std::thread::scope(|scope| {
             for thread in 0..8_u64 {
                 let client = &client;
@@ -189,7 +189,7 @@ fn several_threads_call_at_once_over_every_link() {
 #[test]
 fn a_deadline_ends_a_blocking_call_over_every_link() {
     for (name, pair) in links() {
-        let (client, _watch, _server) = blocking_pair(pair);
+        let (client, _server) = blocking_pair(pair);
         let body: &[u8] = b"";
         let deadline = Some(Instant::now() + Duration::from_millis(20));
         let answer = client.call_blocking(&CallRequest { deadline, ..request(&NEVER, &body) });
@@ -202,7 +202,7 @@ fn a_deadline_ends_a_blocking_call_over_every_link() {
 #[test]
 fn the_end_of_the_peer_ends_a_blocking_call_over_every_link() {
     for (name, pair) in links() {
-        let (client, _watch, server) = blocking_pair(pair);
+        let (client, server) = blocking_pair(pair);
         let closer = std::thread::spawn(move || {
             while server.peek(|session| session.is_serving_none()) {
                 std::thread::yield_now();

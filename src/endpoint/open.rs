@@ -76,7 +76,7 @@ async fn start(machine: Machine, link: Link, dispatch: Arc<dyn Dispatch>) -> Res
     use crate::driver::tokio as driver;
     let engine = driver::start(machine, link, dispatch)?;
     // Whoever stops waiting here leaves nothing running.
-    let session = Session::kept(engine.clone(), None);
+    let session = Session::kept(engine.clone());
     driver::wait_open(&engine).await.map_err(ended)?;
     Ok(session)
 }
@@ -126,12 +126,12 @@ fn start_blocking(
     dispatch: Arc<dyn Dispatch>,
     serves: bool,
 ) -> Result<Session, OpenError> {
-    let (engine, watch) = if serves {
-        (blocking::start_serving(machine, link, dispatch)?, None)
+    let engine = if serves {
+        blocking::start_serving(machine, link, dispatch)?
     } else {
         blocking::start(machine, link, dispatch)?
     };
-    let session = Session::kept(engine.clone(), watch);
+    let session = Session::kept(engine.clone());
     blocking::wait_open(&engine).map_err(ended)?;
     Ok(session)
 }

@@ -67,8 +67,8 @@ impl Cell {
         self.session().client()
     }
 
-    /// The session of its latest incarnation that was ready. The memory shared with a dead incarnation is given back when
-    /// the next one is ready or the cell is dropped, once no client holds it any more.
+    /// The session of its latest incarnation that was ready. The memory shared with an incarnation is given back when that
+    /// has died, whoever still holds its session.
     pub fn session(&self) -> Session {
         let status = self.handle.status.borrow();
         status.session.clone().expect("`Spawn::start` gives a cell out once it has been ready")

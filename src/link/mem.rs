@@ -214,7 +214,7 @@ impl Signal for Bell {
         }
     }
 
-    fn descriptor(&self) -> Option<&Arc<OwnedFd>> {
+    fn descriptor(&self) -> Option<Arc<OwnedFd>> {
         None
     }
 
@@ -224,7 +224,7 @@ impl Signal for Bell {
         false
     }
 
-    fn lifeline(&self) -> Option<&Arc<OwnedFd>> {
+    fn lifeline(&self) -> Option<Arc<OwnedFd>> {
         None
     }
 

@@ -5,6 +5,7 @@
 
 mod address;
 mod empty_wakes;
+mod ended;
 mod frame;
 mod handover;
 mod inherited;
@@ -19,6 +20,7 @@ mod transport;
 mod wake;
 
 pub use address::{Address, AddressError};
+pub(crate) use ended::Ended;
 pub use frame::BadHeader as BadFrameHeader;
 pub(crate) use frame::{Flags, Frame, Header, Kind};
 pub(crate) use handover::{HandedOver, Ready, Terms, Thread, accept, initiate, run};

@@ -56,7 +56,8 @@ pub(crate) trait Transmit: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
-/// The receiving half of a link. Whoever uses it has the drain role.
+/// The receiving half of a link. Whoever uses it has the drain role. When both halves have been dropped the link has
+/// ended: nothing of it is mapped or open any more, though its [`Signal`] is held on.
 pub(crate) trait Receive: Send {
     /// Takes the next complete frame, its payload copied to private memory; whether there was one.
     ///
@@ -123,8 +124,8 @@ pub(crate) trait Signal: Send + Sync {
     /// early for no reason.
     fn wait(&self, note: Note, local: u32, deadline: Option<Instant>);
 
-    /// What an event loop watches for reading; `None` for a link within one process.
-    fn descriptor(&self) -> Option<&Arc<OwnedFd>>;
+    /// What an event loop watches for reading; `None` for a link within one process, and for one that has ended.
+    fn descriptor(&self) -> Option<Arc<OwnedFd>>;
 
     /// Consumes what made [`descriptor`](Self::descriptor) readable, where that is a bell and not the data itself.
     fn clear(&self);
@@ -133,7 +134,7 @@ pub(crate) trait Signal: Send + Sync {
     fn is_stream(&self) -> bool;
 
     /// What hangs up when the peer dies, where that is not [`descriptor`](Self::descriptor) itself.
-    fn lifeline(&self) -> Option<&Arc<OwnedFd>>;
+    fn lifeline(&self) -> Option<Arc<OwnedFd>>;
 
     /// Whether the lifeline has hung up, or carried what it should not. Never waits.
     fn has_hung_up(&self) -> bool;

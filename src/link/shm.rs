@@ -13,6 +13,7 @@ use transom_shm_layout::bell::{self, Mode, Ringer, Sleeper};
 use transom_shm_layout::ring::{self, Consumer, Producer, Reservation, ReserveError};
 
 use super::empty_wakes::EmptyWakes;
+use super::ended::UntilEnd;
 use super::wake::Wakes;
 use super::{
     Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit,
@@ -41,6 +42,11 @@ pub(crate) struct Parts {
 pub(crate) fn link(parts: Parts) -> Link {
     let (outgoing, incoming) = (parts.own.plan().capacity(), parts.peer.plan().capacity());
     let (writer, reader, own, peer) = split(parts.own, parts.peer);
+    let descriptors = Descriptors {
+        bell: Arc::new(parts.bell),
+        peer_bell: parts.peer_bell,
+        lifeline: Arc::new(parts.lifeline),
+    };
     let shared = Arc::new(Shared {
         own,
         peer,
@@ -49,9 +55,7 @@ pub(crate) fn link(parts: Parts) -> Link {
         wakes: Wakes::default(),
         woken: AtomicU32::new(0),
         futex: sys::futex::can_wait_for_two(),
-        bell: Arc::new(parts.bell),
-        peer_bell: parts.peer_bell,
-        lifeline: Arc::new(parts.lifeline),
+        descriptors: UntilEnd::new(Arc::new(descriptors)),
         inherited: parts.inherited,
     });
     // A quarter of a ring, with its header: several frames are on their way at once, and none fills the ring.
@@ -89,10 +93,14 @@ struct Shared {
     woken: AtomicU32,
     /// Whether a thread can sleep on two futexes at once here.
     futex: bool,
+    descriptors: UntilEnd<Descriptors>,
+    inherited: bool,
+}
+
+struct Descriptors {
     bell: Arc<OwnedFd>,
     peer_bell: OwnedFd,
     lifeline: Arc<OwnedFd>,
-    inherited: bool,
 }
 
 impl Shared {
@@ -103,7 +111,11 @@ impl Shared {
         match bell {
             None => {}
             Some(Mode::Futex) => sys::futex::wake_all(&self.own.rings().rings),
-            Some(Mode::Descriptor) => sys::pipe::ring(self.peer_bell.as_fd()),
+            Some(Mode::Descriptor) => {
+                if let Some(descriptors) = self.descriptors.get() {
+                    sys::pipe::ring(descriptors.peer_bell.as_fd());
+                }
+            }
         }
     }
 }
@@ -224,6 +236,13 @@ impl Receive for Receiver {
     }
 }
 
+/// The memory goes with the ring's reader and writer.
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.shared.descriptors.end();
+    }
+}
+
 impl Signal for Shared {
     #[inline]
     fn ring(&self) {
@@ -255,17 +274,18 @@ impl Signal for Shared {
             }
             return;
         }
-        let watched = [self.bell.as_fd(), self.lifeline.as_fd()].map(|fd| (fd, true, false));
+        let Some(descriptors) = self.descriptors.get() else { return };
+        let watched = [&descriptors.bell, &descriptors.lifeline].map(|fd| (fd.as_fd(), true, false));
         self.wakes.sleep(local, &watched, deadline);
         self.clear();
     }
 
-    fn descriptor(&self) -> Option<&Arc<OwnedFd>> {
-        Some(&self.bell)
+    fn descriptor(&self) -> Option<Arc<OwnedFd>> {
+        self.descriptors.get().map(|descriptors| Arc::clone(&descriptors.bell))
     }
 
     fn clear(&self) {
-        if sys::pipe::clear(self.bell.as_fd()) {
+        if self.descriptor().is_some_and(|bell| sys::pipe::clear(bell.as_fd())) {
             self.woken();
         }
     }
@@ -274,21 +294,23 @@ impl Signal for Shared {
         false
     }
 
-    fn lifeline(&self) -> Option<&Arc<OwnedFd>> {
-        Some(&self.lifeline)
+    fn lifeline(&self) -> Option<Arc<OwnedFd>> {
+        self.descriptors.get().map(|descriptors| Arc::clone(&descriptors.lifeline))
     }
 
     fn has_hung_up(&self) -> bool {
-        sys::peer::is_finished(&*self.lifeline)
+        self.lifeline().is_none_or(sys::peer::is_finished)
     }
 
     fn is_spoken_on(&self) -> bool {
-        sys::peer::has_spoken(&*self.lifeline)
+        self.lifeline().is_some_and(sys::peer::has_spoken)
     }
 
     fn hang_up(&self) {
-        if !self.inherited {
-            sys::socket::shut_down(&*self.lifeline);
+        if !self.inherited
+            && let Some(lifeline) = self.lifeline()
+        {
+            sys::socket::shut_down(lifeline);
         }
     }
 

@@ -13,6 +13,7 @@ use std::time::Instant;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 
+use super::ended::UntilEnd;
 use super::wake::Wakes;
 use super::{Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
 use crate::sys;
@@ -31,14 +32,16 @@ const INBOX: usize = 2 * (Header::LEN + MAX_PAYLOAD);
 /// When the socket cannot be made nonblocking.
 pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
     socket.set_nonblocking(true)?;
+    let socket: Arc<OwnedFd> = Arc::new(socket.into());
     let shared = Arc::new(Shared {
-        socket: Arc::new(socket.into()),
+        socket: UntilEnd::new(Arc::clone(&socket)),
         inherited,
         backed_up: AtomicBool::new(false),
         wakes: Wakes::default(),
     });
     Ok(Link {
         transmit: Box::new(Sender {
+            socket: Arc::clone(&socket),
             shared: Arc::clone(&shared),
             bytes: Vec::new(),
             committed: 0,
@@ -46,6 +49,7 @@ pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
             published: 0,
         }),
         receive: Box::new(Receiver {
+            socket,
             shared: Arc::clone(&shared),
             bytes: vec![0; INBOX].into(),
             start: 0,
@@ -56,7 +60,7 @@ pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
 }
 
 struct Shared {
-    socket: Arc<OwnedFd>,
+    socket: UntilEnd<OwnedFd>,
     /// Whether the end of the socket means more than the end of this session.
     inherited: bool,
     /// Bytes wait for the kernel to take them.
@@ -65,6 +69,7 @@ struct Shared {
 }
 
 struct Sender {
+    socket: Arc<OwnedFd>,
     shared: Arc<Shared>,
     bytes: Vec<u8>,
     /// Up to where `bytes` holds complete frames; beyond it may be a reservation.
@@ -105,7 +110,7 @@ impl Transmit for Sender {
         self.published = self.committed;
         while self.written < self.published {
             let bytes = &self.bytes[self.written..self.published];
-            match rustix::net::send(&self.shared.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(count) if count > 0 => self.written += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
@@ -131,6 +136,7 @@ impl Transmit for Sender {
 }
 
 struct Receiver {
+    socket: Arc<OwnedFd>,
     shared: Arc<Shared>,
     bytes: Box<[u8]>,
     start: usize,
@@ -173,7 +179,7 @@ impl Receiver {
         }
         loop {
             let place = &mut self.bytes[self.end..];
-            return match rustix::net::recv(&self.shared.socket, place, RecvFlags::DONTWAIT) {
+            return match rustix::net::recv(&self.socket, place, RecvFlags::DONTWAIT) {
                 Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => Err(LinkError::Gone),
                 Ok((count, _)) => {
                     self.end += count;
@@ -199,7 +205,7 @@ impl Receive for Receiver {
 
     fn most_unread(&self) -> u64 {
         // Every socket can tell.
-        let waiting = rustix::io::ioctl_fionread(&self.shared.socket).unwrap_or(0);
+        let waiting = rustix::io::ioctl_fionread(&self.socket).unwrap_or(0);
         (waiting + (self.end - self.start) as u64) / Header::LEN as u64
     }
 
@@ -211,6 +217,12 @@ impl Receive for Receiver {
         // What was read ahead and not taken makes another look worth it, and so does what is still to be read.
         let arrived = matches!(self.front()?, Some((_, _, true))) || self.fill()?;
         Ok(if arrived { None } else { Some(Note { rings: 0 }) })
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.shared.socket.end();
     }
 }
 
@@ -228,13 +240,14 @@ impl Signal for Shared {
     }
 
     fn wait(&self, _note: Note, local: u32, deadline: Option<Instant>) {
+        let Some(socket) = self.socket.get() else { return };
         // A sleeper is woken when this changes.
         let writable = self.backed_up.load(Ordering::Relaxed);
-        self.wakes.sleep(local, &[(self.socket.as_fd(), true, writable)], deadline);
+        self.wakes.sleep(local, &[(socket.as_fd(), true, writable)], deadline);
     }
 
-    fn descriptor(&self) -> Option<&Arc<OwnedFd>> {
-        Some(&self.socket)
+    fn descriptor(&self) -> Option<Arc<OwnedFd>> {
+        self.socket.get()
     }
 
     fn clear(&self) {}
@@ -243,7 +256,7 @@ impl Signal for Shared {
         true
     }
 
-    fn lifeline(&self) -> Option<&Arc<OwnedFd>> {
+    fn lifeline(&self) -> Option<Arc<OwnedFd>> {
         None
     }
 
@@ -252,8 +265,10 @@ impl Signal for Shared {
     }
 
     fn hang_up(&self) {
-        if !self.inherited {
-            sys::socket::shut_down(&*self.socket);
+        if !self.inherited
+            && let Some(socket) = self.socket.get()
+        {
+            sys::socket::shut_down(&*socket);
         }
     }
 

@@ -4,6 +4,7 @@
 //! # Invariants
 //! - M1  a mapped half is as long as its plan says, and stays so: its size is sealed.
 //! - M2  of each half in this process, one `RingWriter` or `RingReader` exists at most.
+//! - M3  once that is gone the half is not mapped any more, whoever still refers to its lines: zeros are in its place.
 
 mod buffer;
 mod half;

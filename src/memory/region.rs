@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
 use transom_shm_layout::half::{BELL, HEAD, HEADER_LEN, HalfPlan, RINGS, TAIL, VerifyError};
 use transom_shm_layout::word::{BellLine, ConsumerLine, PeerWord, PeerWord32, ProducerLine, RingsLine};
 
@@ -95,6 +96,15 @@ impl OwnRegion {
         let capacity = self.plan.size() - self.plan.ring();
         assert!(at <= capacity && length <= capacity - at, "a range outside the ring");
         std::ptr::slice_from_raw_parts_mut(self.map.as_mut_ptr().wrapping_add(self.plan.ring() + at), length)
+    }
+
+    /// Gives the memory back: there are zeros in its place, which are this process's own.
+    ///
+    /// # Safety
+    /// No reference to bytes of the ring may exist.
+    pub(super) unsafe fn vacate(&self) {
+        // SAFETY: as the caller promises; and all other references are to lines of atomics.
+        unsafe { replace(&self.map, ProtFlags::READ | ProtFlags::WRITE) };
     }
 }
 
@@ -185,6 +195,12 @@ impl PeerRegion {
 }
 
 impl PeerRegion {
+    /// Gives the memory back: there are zeros in its place.
+    pub(super) fn vacate(&self) {
+        // SAFETY: references are made to lines of atomics alone; all else is copied, by the byte.
+        unsafe { replace(&self.map, ProtFlags::READ) };
+    }
+
     /// Has the line at the offset `at` of the incoming ring near when it is read: the frame that a looking consumer
     /// waits for then crosses over together with the position that tells of it, and not after it.
     #[inline]
@@ -197,6 +213,23 @@ impl PeerRegion {
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _no_such_hint = line;
+    }
+}
+
+/// Puts private zeros in the place of a map, at the same addresses: what refers to it goes on referring to memory, though
+/// others sleep on it or look at it at this moment. The map still unmaps whatever is there when it is dropped.
+///
+/// # Safety
+/// There may be references to atomics in the map, and no others.
+unsafe fn replace(map: &MmapRaw, protection: ProtFlags) {
+    let flags = MapFlags::FIXED | MapFlags::PRIVATE | MapFlags::NORESERVE;
+    // SAFETY:
+    // - aligned, and valid to change: the range is exactly the map's, which began at a page and is its own until it is dropped.
+    // - references: only to atomics, as the caller promises; their values change, as they may at any time.
+    let replaced = unsafe { mmap_anonymous(map.as_mut_ptr().cast(), map.len(), protection, flags) };
+    if let Err(error) = replaced {
+        // It goes with the last who refers to it.
+        tracing::debug!(target: "transom::memory", %error, "memory is kept for longer than it is used");
     }
 }
 

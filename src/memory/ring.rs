@@ -1,5 +1,7 @@
 //! The rings of a segment: where a producer and a consumer find their words and bytes.
 //!
+//! When they are dropped, so is what is mapped of their halves (M3).
+//!
 //! # Safety
 //! Makes `&mut [u8]` of outgoing ring bytes: one `RingWriter` exists for each half (M2), and it is borrowed mutably.
 #![allow(unsafe_code)]
@@ -52,6 +54,19 @@ impl RingWriter {
     }
 }
 
+impl Drop for RingWriter {
+    fn drop(&mut self) {
+        // SAFETY: ring bytes are reached through the one writer alone (M2), which nobody borrows any more.
+        unsafe { self.own.vacate() };
+    }
+}
+
+impl Drop for RingReader {
+    fn drop(&mut self) {
+        self.peer.vacate();
+    }
+}
+
 impl ProducerSide for RingWriter {
     #[inline]
     fn tail(&self) -> &AtomicU64 {
@@ -96,5 +111,39 @@ impl ConsumerSide for RingReader {
     #[inline]
     fn expect(&self, at: usize) {
         self.peer.prefetch(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use transom_shm_layout::half::HalfConfig;
+
+    use super::*;
+    use crate::memory::{attach, create};
+
+    #[test]
+    fn a_half_goes_with_its_writer_or_reader_and_its_lines_stay() {
+        let (one, other) = (create(HalfConfig::default()).unwrap(), create(HalfConfig::default()).unwrap());
+        let size = one.region.plan().size() as u64;
+        let seen = attach(&one.descriptor, size, size).unwrap();
+        let (mut writer, reader, own, peer) =
+            split(one.region, attach(&other.descriptor, size, size).unwrap());
+        other.region.rings().rings.store(7, Relaxed);
+        writer.write(0, b"bytes");
+        writer.tail().store(64, Relaxed);
+        let (tail, rings) = (&own.producer().tail, peer.rings());
+        assert_eq!((tail.load(Relaxed), rings.glance()), (64, 7));
+        drop(writer);
+        drop(reader);
+        assert_eq!((tail.load(Relaxed), rings.glance()), (0, 0));
+        // What is written now, the other side does not see; what was, it has.
+        tail.store(128, Relaxed);
+        other.region.rings().rings.store(8, Relaxed);
+        assert_eq!((seen.tail().glance(), rings.glance()), (64, 0));
+        let mut bytes = [0; 5];
+        seen.read(0, &mut bytes);
+        assert_eq!(&bytes, b"bytes");
     }
 }

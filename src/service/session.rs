@@ -11,7 +11,6 @@ use std::time::Duration;
 use super::Descriptor;
 use crate::driver::Calls;
 use crate::link::{Peer, Transport};
-use crate::memory::Watch;
 use crate::session::{CloseReason, Negotiated};
 
 /// How long calls in flight have when nobody holds their session any more.
@@ -32,8 +31,6 @@ pub struct Session {
 struct Keeper {
     calls: Arc<dyn Calls>,
     detached: AtomicBool,
-    /// Tells a session without a runtime of its peer's death.
-    _watch: Option<Watch>,
 }
 
 impl Drop for Keeper {
@@ -51,9 +48,8 @@ impl Session {
     }
 
     /// The session that a driver runs, for its user.
-    pub(crate) fn kept(calls: Arc<dyn Calls>, watch: Option<Watch>) -> Self {
-        let detached = AtomicBool::new(false);
-        let keeper = Keeper { calls: Arc::clone(&calls), detached, _watch: watch };
+    pub(crate) fn kept(calls: Arc<dyn Calls>) -> Self {
+        let keeper = Keeper { calls: Arc::clone(&calls), detached: AtomicBool::new(false) };
         Self { calls, keeper: Some(Arc::new(keeper)) }
     }
 

@@ -284,7 +284,7 @@ fn blocking_clients_need_no_runtime() {
     let server = Session::new(blocking::start_serving(server, there, dispatch).expect("starts"));
     let none = dispatcher(());
     let caller = machine(Role::Initiator, Limits::default(), &none);
-    let (engine, _watch) = blocking::start(caller, here, none).expect("starts");
+    let engine = blocking::start(caller, here, none).expect("starts");
     let session = Session::new(engine);
     let (calc, shout): (CalcBlockingClient, ShoutBlockingClient) = (session.client(), session.client());
     assert_eq!(calc.add(2, 3), Ok(5));

@@ -22,21 +22,21 @@ pub(crate) fn start(
     mut session: Session,
     mut link: Link,
     dispatch: Arc<dyn Dispatch>,
-) -> io::Result<(Arc<Engine>, Option<Watch>)> {
+) -> io::Result<Arc<Engine>> {
     session.start(&mut *link.transmit);
     let engine = Engine::new(session, link, dispatch);
     // The hello is on the link but not yet published.
     engine.with(|_| ());
     let weak = Arc::downgrade(&engine);
-    let watch = match engine.signal.lifeline() {
-        Some(lifeline) => Some(Watch::new(lifeline.as_fd(), move || {
+    if let Some(lifeline) = engine.signal.lifeline() {
+        let watch = Watch::new(lifeline.as_fd(), move || {
             if let Some(engine) = weak.upgrade() {
                 engine.hung_up();
             }
-        })?),
-        None => None,
-    };
-    Ok((engine, watch))
+        })?;
+        drop(engine.with(|core| core.keep(watch)));
+    }
+    Ok(engine)
 }
 
 /// Starts a session that serves, with a resident thread.
@@ -48,12 +48,9 @@ pub(crate) fn start_serving(
     link: Link,
     dispatch: Arc<dyn Dispatch>,
 ) -> io::Result<Arc<Engine>> {
-    let (engine, watch) = start(session, link, dispatch)?;
+    let engine = start(session, link, dispatch)?;
     let shared = Arc::clone(&engine);
-    std::thread::Builder::new().name("transom".to_owned()).spawn(move || {
-        run(&shared);
-        drop(watch);
-    })?;
+    std::thread::Builder::new().name("transom".to_owned()).spawn(move || run(&shared))?;
     Ok(engine)
 }
 

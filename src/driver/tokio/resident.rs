@@ -41,12 +41,12 @@ pub(crate) fn start(
         Some(descriptor) => {
             let interest =
                 if signal.is_stream() { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-            Some(watch::register(descriptor, interest)?)
+            Some(watch::register(&descriptor, interest)?)
         }
         None => None,
     };
     let lifeline = match signal.lifeline() {
-        Some(lifeline) => Some(watch::register(lifeline, Interest::READABLE)?),
+        Some(lifeline) => Some(watch::register(&lifeline, Interest::READABLE)?),
         None => None,
     };
     let engine = Engine::new(session, link, dispatch);
