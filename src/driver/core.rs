@@ -404,16 +404,12 @@ impl Core {
         }
     }
 
-    /// This thread leaves: one that waits for it looks in its place, or the task does if it does not sleep (E1).
+    /// This thread leaves: one that waits for it looks in its place (E1). The session's task sleeps on the bell by now, or is
+    /// awake.
     #[inline]
     pub(super) fn leave(&mut self) {
-        if self.looker.is_some() || self.has_thread_asleep() {
-            return;
-        }
-        match self.parked.pop() {
-            Some(waiter) => self.wakers.push(waiter.into()),
-            None if self.sleeper.is_none() => self.wakers.extend(self.task.clone()),
-            None => {}
+        if self.looker.is_none() && !self.has_thread_asleep() {
+            self.wakers.extend(self.parked.pop().map(Waker::from));
         }
     }
 }

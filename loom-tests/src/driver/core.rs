@@ -1,5 +1,6 @@
 //! What is behind the engine's lock.
 
+use std::mem;
 use std::sync::Arc;
 
 use super::wait::Waiter;
@@ -56,13 +57,13 @@ pub struct Core {
     pub bell: Bell,
     /// How many frames were taken from the link.
     pub taken: u64,
-    /// Whether a task looks after the session.
-    pub task: bool,
     /// Who sleeps on the bell.
     pub sleeper: Option<Asleep>,
+    /// The session's task, asleep while a thread sleeps on the bell in its place.
+    pub displaced: Option<Asleep>,
     /// The thread that looks into the link, while it gives way.
     pub looker: Option<Arc<Waiter>>,
-    /// Threads that wait for whoever looks or sleeps to serve them.
+    /// Threads that wait for the one that looks, or sleeps on the bell, to serve them.
     pub parked: Vec<Arc<Waiter>>,
     /// Whom to wake when the core has been left.
     pub wakers: Vec<Waker>,
@@ -87,18 +88,19 @@ impl Core {
 
     /// Whoever sleeps on the bell looks itself from here on.
     pub fn wake_sleeper(&mut self) {
-        self.wakers.extend(self.sleeper.take().map(|asleep| asleep.who));
+        let asleep = mem::replace(&mut self.sleeper, self.displaced.take());
+        self.wakers.extend(asleep.map(|asleep| asleep.who));
     }
 
     /// The session's task looks, in place of whoever slept for it.
     pub fn task_returned(&mut self) {
-        self.task = true;
+        self.displaced = None;
         self.sleeper.take_if(|asleep| matches!(asleep.who, Waker::Task));
     }
 
-    /// Whether a thread sleeps on the bell or looks.
-    pub fn has_thread(&self) -> bool {
-        self.looker.is_some() || self.sleeper.is_some()
+    /// Whether a thread sleeps on the bell.
+    pub fn has_thread_asleep(&self) -> bool {
+        self.sleeper.as_ref().is_some_and(|asleep| matches!(asleep.who, Waker::Thread(_)))
     }
 
     /// This thread is back from wherever it waited.
@@ -107,19 +109,16 @@ impl Core {
         if broken != Broken::StaysAway {
             self.looker.take_if(|looker| Arc::ptr_eq(looker, waiter));
         }
-        if broken != Broken::StaysAsleep {
-            self.sleeper.take_if(|asleep| asleep.who.is(waiter));
+        if broken != Broken::StaysAsleep && self.sleeper.as_ref().is_some_and(|asleep| asleep.who.is(waiter))
+        {
+            self.sleeper = self.displaced.take().filter(|_| broken != Broken::ForgetsTask);
         }
     }
 
-    /// This thread leaves: one who waits looks in its place, if nobody sleeps on the bell.
+    /// This thread leaves: one that waits for it looks in its place.
     pub fn leave(&mut self, broken: Broken) {
-        if self.sleeper.is_some() || self.looker.is_some() || broken == Broken::LeavesSilently {
-            return;
-        }
-        match self.parked.pop() {
-            Some(waiter) => self.wakers.push(Waker::Thread(waiter)),
-            None => self.wakers.extend(self.task.then_some(Waker::Task)),
+        if self.looker.is_none() && !self.has_thread_asleep() && broken != Broken::LeavesSilently {
+            self.wakers.extend(self.parked.pop().map(Waker::Thread));
         }
     }
 }

@@ -9,6 +9,7 @@ use loom::sync::{Mutex, MutexGuard};
 use loom::thread;
 
 use super::core::{Asleep, Core, Waker};
+use super::wait::Waiter;
 use super::{Broken, Script};
 use crate::bell::Note;
 use crate::side::Side;
@@ -113,12 +114,31 @@ impl Engine {
         PeerWord::new(&self.peer.producer.tail).load() > core.taken
     }
 
-    /// `who` sleeps on the bell from here on; `None` if there is something to do instead.
-    pub fn fall_asleep(&self, core: &mut Core, who: Waker) -> Option<Note> {
-        core.sleeper = Some(Asleep { who, announced: false });
+    /// The session's task sleeps from here on, on the bell unless a thread does; false if there is something to do instead.
+    pub fn task_falls_asleep(&self, core: &mut Core) -> bool {
+        let asleep = Asleep { who: Waker::Task, announced: false };
+        match &mut core.sleeper {
+            Some(thread) => {
+                thread.announced = false;
+                core.displaced = Some(asleep);
+                true
+            }
+            None => self.fall_asleep(core, asleep).is_some(),
+        }
+    }
+
+    /// A thread sleeps on the bell from here on, in place of the session's task if that does; `None` if there is something
+    /// to do instead.
+    pub fn thread_falls_asleep(&self, core: &mut Core, waiter: &Arc<Waiter>) -> Option<Note> {
+        core.displaced = core.sleeper.take();
+        self.fall_asleep(core, Asleep { who: Waker::Thread(Arc::clone(waiter)), announced: false })
+    }
+
+    fn fall_asleep(&self, core: &mut Core, asleep: Asleep) -> Option<Note> {
+        core.sleeper = Some(asleep);
         let note = self.announce(core);
         if note.is_none() {
-            core.sleeper = None;
+            core.sleeper = core.displaced.take();
         }
         note
     }

@@ -52,6 +52,10 @@ pub enum Broken {
     LeavesUnannounced,
     /// Who finds a frame while it announces for the one who sleeps keeps that to itself.
     FindsSilently,
+    /// Who is back from the bell does not give it back to the task.
+    ForgetsTask,
+    /// A thread parks while the task sleeps, which is to serve it.
+    ReliesOnTask,
     /// Who is back from the bell is still taken for asleep.
     StaysAsleep,
     /// Who looks on after it has given way is still taken for away.

@@ -28,6 +28,13 @@ pub fn run(engine: &Engine, number: usize) {
     }
 }
 
+/// Runs until it sleeps; its runtime is not run any more.
+pub fn run_until_asleep(engine: &Engine, number: usize) {
+    while poll(engine, number) != Turn::Asleep {
+        thread::yield_now();
+    }
+}
+
 fn poll(engine: &Engine, number: usize) -> Turn {
     let turn = engine.try_with(|core| look(engine, core, number)).unwrap_or(Turn::Yield);
     if turn == Turn::Over {
@@ -57,6 +64,5 @@ fn fall_asleep(engine: &Engine, core: &mut Core, number: usize) -> Turn {
     if core.poll_answer(number, Some(&Waker::Task)) {
         return Turn::Over;
     }
-    let sleeps = core.has_thread() || engine.fall_asleep(core, Waker::Task).is_some();
-    if sleeps { Turn::Asleep } else { Turn::Again }
+    if engine.task_falls_asleep(core) { Turn::Asleep } else { Turn::Again }
 }

@@ -156,19 +156,18 @@ fn turn(
             break;
         }
     }
-    if core.sleeper.is_some() {
+    if core.has_thread_asleep() || core.sleeper.is_some() && broken == Broken::ReliesOnTask {
         return park(core, waiter, broken, ready);
     }
     waiter.waits(true, broken);
-    let waker = Waker::Thread(Arc::clone(waiter));
-    if ready(core, Some(&waker)) {
+    if ready(core, Some(&Waker::Thread(Arc::clone(waiter)))) {
         core.leave(broken);
         return Turn::Done;
     }
-    engine.fall_asleep(core, waker).map_or(Turn::Again, |note| Turn::Sleep { note, local })
+    engine.thread_falls_asleep(core, waiter).map_or(Turn::Again, |note| Turn::Sleep { note, local })
 }
 
-/// Another thread looks, or somebody sleeps on the bell: whoever it is serves this thread, or hands that on.
+/// Another thread looks, or sleeps on the bell: it serves this thread, or hands that on.
 fn park(
     core: &mut Core,
     waiter: &Arc<Waiter>,
