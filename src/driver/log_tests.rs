@@ -8,7 +8,8 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
 use super::blocking;
-use super::{Calls, Dispatch, Engine, Handler, Request, Slots};
+use super::engine::Engine;
+use super::{Calls, Dispatch, Handler, Request, Slots};
 use crate::link::{Header, Kind, Peer, Transport, mem_pair};
 use crate::session::{CloseReason, Limits, Metadata as CallMetadata, Method, Role, Rule, Session, Settings};
 
