@@ -10,19 +10,44 @@ use std::ops::{Deref, DerefMut};
 #[derive(Debug, Default)]
 pub(crate) struct Buffer(Vec<u8>);
 
-/// Buffers kept for each thread, and the largest capacity worth keeping: 16 × 16 KiB is the most a thread holds.
-const KEPT: usize = 16;
-const KEPT_CAPACITY: usize = 16 * 1024;
+/// The most that a thread keeps. Large buffers are worth it more than small ones: an allocator that gives the memory of a
+/// freed one back to the system has every page of the next one faulted in again.
+const KEPT: usize = 256 * 1024;
+/// The largest capacity worth keeping.
+const LARGEST: usize = KEPT / 2;
+
+/// The buffers that a thread keeps.
+struct Pool {
+    buffers: Vec<Vec<u8>>,
+    /// The sum of their capacities.
+    capacity: usize,
+}
 
 thread_local! {
-    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static POOL: RefCell<Pool> = const { RefCell::new(Pool { buffers: Vec::new(), capacity: 0 }) };
+}
+
+impl Pool {
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let bytes = self.buffers.pop()?;
+        self.capacity -= bytes.capacity();
+        Some(bytes)
+    }
+
+    fn keep(&mut self, mut bytes: Vec<u8>) {
+        if self.capacity + bytes.capacity() <= KEPT {
+            self.capacity += bytes.capacity();
+            bytes.clear();
+            self.buffers.push(bytes);
+        }
+    }
 }
 
 impl Buffer {
     /// An empty buffer, with whatever capacity its last use left it.
     pub(crate) fn new() -> Self {
         // During a thread's end the pool may be gone already; then a fresh vector serves.
-        Self(POOL.try_with(|pool| pool.borrow_mut().pop()).ok().flatten().unwrap_or_default())
+        Self(POOL.try_with(|pool| pool.borrow_mut().take()).ok().flatten().unwrap_or_default())
     }
 
     /// Makes it empty, and one from the pool if its bytes have been taken.
@@ -44,18 +69,12 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        if self.0.capacity() == 0 || self.0.capacity() > KEPT_CAPACITY {
+        if self.0.capacity() == 0 || self.0.capacity() > LARGEST {
             return;
         }
-        let mut bytes = std::mem::take(&mut self.0);
+        let bytes = std::mem::take(&mut self.0);
         // Where the pool is gone the vector is simply freed.
-        let _freed = POOL.try_with(|pool| {
-            let mut pool = pool.borrow_mut();
-            if pool.len() < KEPT {
-                bytes.clear();
-                pool.push(bytes);
-            }
-        });
+        let _freed = POOL.try_with(|pool| pool.borrow_mut().keep(bytes));
     }
 }
 
@@ -95,13 +114,16 @@ mod tests {
 
     #[test]
     fn the_pool_is_bounded() {
-        let many: Vec<Buffer> = (0..100).map(|_| Buffer::from(vec![0; 64])).collect();
+        let many: Vec<Buffer> = (0..100).map(|_| Buffer::from(vec![0; KEPT / 16])).collect();
         drop(many);
-        drop(Buffer::from(vec![0; KEPT_CAPACITY + 1]));
+        drop(Buffer::from(vec![0; LARGEST + 1]));
         POOL.with(|pool| {
             let pool = pool.borrow();
-            assert_eq!(pool.len(), KEPT);
-            assert!(pool.iter().all(|bytes| bytes.capacity() <= KEPT_CAPACITY));
+            assert_eq!((pool.buffers.len(), pool.capacity), (16, KEPT));
         });
+        let taken: Vec<Buffer> = (0..17).map(|_| Buffer::new()).collect();
+        POOL.with(|pool| assert_eq!(pool.borrow().capacity, 0));
+        drop(taken);
+        POOL.with(|pool| assert_eq!(pool.borrow().capacity, KEPT));
     }
 }
