@@ -158,7 +158,8 @@ pub use link::{
 };
 pub use memory::AttachError;
 pub use service::{
-    Argument, Call, CallError, CallOptions, Client, Context, Descriptor, Operation, Service, Session,
+    Argument, Call, CallError, CallOptions, Cancellation, Client, Context, Descriptor, Operation, Service,
+    Session,
 };
 pub use session::{
     BadLimit, CloseReason, Entry, Limits, Metadata, MetadataError, Method, Negotiated, ProtocolError,

@@ -1,21 +1,62 @@
 //! What a handler may know about the call it answers.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{Client, Session};
+use super::{Cancellation, Client, Session};
+use crate::link::Peer;
 use crate::session::{Metadata, Method};
 
 /// The call that a handler answers: `cx: &Context` as a method's first parameter asks for it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Context {
     pub(super) method: &'static Method,
     pub(super) request: u64,
     pub(super) metadata: Metadata,
     pub(super) deadline: Option<Instant>,
     pub(super) session: Session,
+    /// Made when somebody asks for it.
+    pub(super) cancellation: OnceLock<Cancellation>,
+    /// Whether this is the handler's own, and its end the handler's.
+    pub(super) own: bool,
+}
+
+/// A clone says the same, and its end means nothing.
+impl Clone for Context {
+    fn clone(&self) -> Self {
+        Self {
+            method: self.method,
+            request: self.request,
+            metadata: self.metadata.clone(),
+            deadline: self.deadline,
+            session: self.session.clone(),
+            cancellation: self.cancellation().clone().into(),
+            own: false,
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if self.own
+            && let Some(cancellation) = self.cancellation.get()
+        {
+            cancellation.cancel();
+        }
+    }
 }
 
 impl Context {
+    /// Tells work that the handler starts elsewhere when nobody waits for it any more.
+    pub fn cancellation(&self) -> &Cancellation {
+        self.cancellation.get_or_init(Cancellation::default)
+    }
+
+    /// Who is at the other end, as this side's kernel says.
+    pub fn peer(&self) -> Peer {
+        self.session.peer()
+    }
+
     /// What the caller sent along.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata

@@ -6,6 +6,7 @@
 
 mod blocking;
 mod call;
+mod cancellation;
 mod context;
 mod descriptor;
 mod dispatcher;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use blocking::CallOptions;
 pub use call::Call;
+pub use cancellation::Cancellation;
 pub use context::Context;
 pub use descriptor::{Argument, Descriptor, Operation};
 pub use dispatcher::Service;

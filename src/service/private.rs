@@ -1,6 +1,7 @@
 //! What generated code needs. Not part of the public API: it changes without notice.
 
 use std::future::Future;
+use std::sync::OnceLock;
 
 pub use facet::Facet;
 
@@ -81,6 +82,8 @@ impl Incoming {
             metadata: std::mem::take(&mut self.0.metadata),
             deadline: self.0.deadline,
             session: Session::new(self.0.reply.session().clone()),
+            cancellation: OnceLock::new(),
+            own: true,
         }
     }
 
