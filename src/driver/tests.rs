@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+#[cfg(feature = "tokio")]
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -12,10 +13,9 @@ use transom_shm_layout::half::HalfConfig;
 
 use super::engine::Engine;
 use super::{Calls, Dispatch, Handler, Request, Slots, blocking};
-use crate::link::{
-    Frame, Header, Kind, Link, LinkError, Note, Peer, Receive, ShmParts, Sleep, Transport, mem_pair,
-    shm_link, stream_link,
-};
+#[cfg(feature = "tokio")]
+use crate::link::{Frame, Header, Kind, LinkError, Note, Receive, Sleep};
+use crate::link::{Link, Peer, ShmParts, Transport, mem_pair, shm_link, stream_link};
 use crate::memory;
 use crate::session::{
     Answer, CallRequest, CloseReason, Failure, Limits, Metadata, Method, Role, Session, Settings,
