@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Descriptor;
 use super::private::{Incoming, Place, Started};
 use crate::driver::{Dispatch, Handler, Request, Slots};
-use crate::session::Method;
+use crate::session::{Lookup, Method};
 
 /// What one side of a session serves: a server that `#[transom::service]` generated, several of them as a
 /// tuple, or `()` for nothing at all.
@@ -36,8 +36,8 @@ pub(crate) fn dispatcher(service: impl Service) -> Arc<dyn Dispatch> {
 struct Dispatcher<S>(S);
 
 impl<S: Service> Dispatch for Dispatcher<S> {
-    fn method(&self, id: u64) -> Option<&'static Method> {
-        self.0.method(id)
+    fn lookup(&self, id: u64) -> Lookup {
+        self.0.method(id).into()
     }
 
     #[inline]

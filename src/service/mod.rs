@@ -7,6 +7,7 @@
 mod blocking;
 mod call;
 mod cancellation;
+mod connection;
 mod context;
 mod descriptor;
 mod dispatcher;
@@ -19,6 +20,7 @@ mod tests;
 pub use blocking::CallOptions;
 pub use call::Call;
 pub use cancellation::Cancellation;
+pub use connection::Connection;
 pub use context::Context;
 pub use descriptor::{Argument, Descriptor, Operation};
 pub use dispatcher::Service;
