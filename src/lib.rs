@@ -158,8 +158,9 @@ pub use link::{
 };
 pub use memory::AttachError;
 pub use service::{
-    Argument, Call, CallError, CallOptions, Cancellation, Client, Connection, Context, Descriptor, Operation,
-    Service, Session,
+    Accepting, Acceptor, Argument, Call, CallError, CallOptions, Cancellation, Client, Connection,
+    ConnectionError, Context, Descriptor, IncomingConnection, OpenConnection, Operation, Router, Service,
+    Session,
 };
 pub use session::{
     BadLimit, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError, Method,

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::{Client, Session};
 use crate::driver::Calls;
-use crate::session::CloseReason;
+use crate::session::{CloseReason, Metadata};
 
 /// A connection with a peer: an independent conversation within a session. Clones are the same connection.
 ///
@@ -69,6 +70,15 @@ impl Connection {
     /// Whether it came with the session.
     pub fn is_root(&self) -> bool {
         self.id == 0
+    }
+
+    /// What the peer said when it took this connection, if this side has opened it.
+    pub fn metadata(&self) -> Metadata {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        match self.calls().poll_connection(self.id, &mut cx) {
+            Poll::Ready(Ok(metadata)) => metadata,
+            Poll::Ready(Err(_)) | Poll::Pending => Metadata::new(),
+        }
     }
 
     /// A client for a service of the peer on this connection. Whether the peer has it shows at the first call.

@@ -13,7 +13,7 @@ use super::error::CallError;
 use super::session::Session;
 use crate::codec::Message;
 pub use crate::codec::{Codec, DecodeError, Encode, EncodeError, Pick, PickFacet, PickPlain, Reader, Sink};
-use crate::driver::{Handler, Request, Slots};
+use crate::driver::{Handler, Opening, Request, Slots};
 pub use crate::session::Method;
 use crate::session::{Failure, Outcome};
 
@@ -120,6 +120,9 @@ impl Incoming {
         self.0.reply.fail(Failure::InvalidPayload(error.to_string()));
     }
 }
+
+/// A connection that the peer wants to open.
+pub struct Opened(pub(super) Opening);
 
 /// A place for the future of a handler.
 pub struct Place<'a>(pub(super) &'a mut Slots);
