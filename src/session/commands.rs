@@ -61,8 +61,9 @@ impl Session {
 
     /// A caller waits for its turn no more, because it has had it or is gone.
     pub(crate) fn abandon(&mut self, connection: u32, ticket: u64) {
-        if let Some(connection) = self.connections.get(connection) {
-            connection.abandon(ticket, &mut self.io);
+        if let Some(known) = self.connections.get(connection) {
+            known.abandon(ticket, &mut self.io);
+            self.connections.reap(connection);
         }
     }
 

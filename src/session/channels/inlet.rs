@@ -42,6 +42,12 @@ impl Inlet {
         self.queue.iter().map(|items| items.payload.len()).sum()
     }
 
+    /// What waits to be taken: its cost, and in how many frames it came.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (u64, usize) {
+        (self.queue.iter().map(Items::cost).sum(), self.queue.len())
+    }
+
     /// Items have come in.
     #[inline]
     pub(super) fn items(&mut self, frame: &mut Frame, io: &mut Io) -> Result<(), Rule> {
@@ -51,7 +57,7 @@ impl Inlet {
             return Err(Rule::ItemForm);
         }
         let cost = cost(frame.payload.len(), count, batch).ok_or(Rule::ItemForm)?;
-        if self.dropped {
+        if self.dropped || self.end.is_some() {
             return Ok(());
         }
         self.granter.receive(cost).map_err(|_| Rule::CreditOverrun)?;
@@ -60,7 +66,8 @@ impl Inlet {
         Ok(())
     }
 
-    /// The sender's last frame is here. Gives the declarer, since the channel is not live any more.
+    /// The sender's last frame is here, or the connection is over. Gives the declarer, since the channel is not live any
+    /// more.
     pub(super) fn ended(&mut self, end: Result<Metadata, Gone>, io: &mut Io) -> Option<Declarer> {
         if self.end.is_some() {
             return None;
