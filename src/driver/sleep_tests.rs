@@ -19,7 +19,9 @@ fn core() -> (Core, UnixStream, Instant) {
         transport: Transport::Mem,
         peer: Peer::this(),
         open_until: Some(due),
-        methods: Box::new(|_| None),
+        methods: Box::new(|_| crate::session::Lookup::Unknown),
+        keepalive: None,
+        idle: None,
     };
     let mut core = Core::new(Session::new(Role::Acceptor, settings), transmit, receive);
     core.task_returned(Waker::noop());
