@@ -117,9 +117,9 @@ pub enum EndError {
         /// The type.
         ty: &'static str,
     },
-    /// Bytes have a number that no end has.
-    #[error("there is no channel end with this number")]
-    NoSuchNumber,
+    /// A message has an end that it does not declare.
+    #[error("a channel end that its message does not declare")]
+    Undeclared,
 }
 
 macro_rules! encoded_as {
@@ -142,10 +142,10 @@ macro_rules! encoded_as {
             /// The end that it stands for.
             ///
             /// # Errors
-            /// [`EndError::NoSuchNumber`] if it cannot stand for any.
+            /// [`EndError::Undeclared`] if it cannot stand for any.
             pub(crate) fn end(self, keeper: Arc<dyn Any + Send + Sync>) -> Result<Arc<End>, EndError> {
                 let number = u32::try_from(self.0).ok().filter(|&number| number != NONE);
-                let number = number.ok_or(EndError::NoSuchNumber)?.into();
+                let number = number.ok_or(EndError::Undeclared)?.into();
                 Ok(Arc::new(End { sends: $sends, number, keeper }))
             }
         }
