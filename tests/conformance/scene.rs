@@ -64,12 +64,11 @@ impl Scene {
     }
 }
 
-/// A session without a runtime, seen from both sides.
+/// A session without a runtime.
 pub struct Blocking {
     /// The side that has connected.
     pub client: Session,
-    /// The side that has accepted.
-    pub server: Session,
+    _server: Session,
     _place: Place,
 }
 
@@ -84,7 +83,7 @@ impl Blocking {
         let client = Connector::new(&address).options(options).session_blocking().expect("a session");
         let server = accepting.join().expect("no panic");
         assert_eq!(client.transport().to_string(), link.name());
-        Self { client, server, _place: place }
+        Self { client, _server: server, _place: place }
     }
 }
 
