@@ -80,8 +80,10 @@ rules! {
     GoodbyeForm = 25 => "a goodbye is malformed or repeated";
     /// A peer is not woken again and again for nothing.
     EmptyWake = 26 => "too many wake-ups for nothing";
-    /// Nothing is said on a lifeline: its end alone means something.
-    Lifeline = 27 => "something was said on the lifeline";
+    /// Nothing but descriptors comes on a lifeline, and they are taken with their frames.
+    Lifeline = 27 => "the lifeline carries something else than descriptors";
+    /// With a frame come as many descriptors as it announces.
+    Descriptors = 28 => "a frame's descriptors are not those that it announces";
 }
 
 impl Rule {
@@ -97,6 +99,9 @@ impl From<Corrupt> for Rule {
             Corrupt::Position { .. } => Self::RingPosition,
             Corrupt::Length { .. } => Self::FrameLength,
             Corrupt::Lifeline => Self::Lifeline,
+            Corrupt::Descriptors { .. } | Corrupt::Header(BadFrameHeader::Descriptors(_)) => {
+                Self::Descriptors
+            }
             Corrupt::Header(
                 BadFrameHeader::Kind(_) | BadFrameHeader::Flags(_) | BadFrameHeader::Reserved,
             ) => Self::FrameHeader,
