@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+#[cfg(any(test, feature = "testing"))]
+use crate::link::Breaker;
+use crate::link::Link;
 use crate::session::{Limits, Metadata};
 
 /// What a session is opened with, on either side. The defaults suit most.
@@ -12,6 +15,8 @@ pub struct Options {
     pub(super) ring: u64,
     pub(super) memory_cap: u64,
     handshake_timeout: Duration,
+    #[cfg(any(test, feature = "testing"))]
+    breaker: Option<Breaker>,
 }
 
 impl Options {
@@ -24,6 +29,8 @@ impl Options {
             ring: 64 * 1024,
             memory_cap: 16 * 1024 * 1024,
             handshake_timeout: Duration::from_secs(5),
+            #[cfg(any(test, feature = "testing"))]
+            breaker: None,
         }
     }
 
@@ -63,6 +70,23 @@ impl Options {
     pub fn handshake_timeout(mut self, time: Duration) -> Self {
         self.handshake_timeout = time;
         self
+    }
+
+    /// Has the session's link broken by `breaker`, for tests.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn breaker(mut self, breaker: &Breaker) -> Self {
+        self.breaker = Some(breaker.clone());
+        self
+    }
+
+    /// The link that the session is opened on.
+    pub(super) fn link(&self, link: Link) -> Link {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(breaker) = &self.breaker {
+            return breaker.breakable(link);
+        }
+        link
     }
 
     /// When an opening that begins now must be done, if ever.
