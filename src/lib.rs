@@ -176,12 +176,13 @@ pub use link::{
 };
 pub use memory::AttachError;
 pub use service::{
-    Argument, Call, CallError, CallOptions, Cancellation, Client, Context, Descriptor, Operation, Service,
+    Accepting, Acceptor, Argument, Call, CallError, CallOptions, Cancellation, Client, Connection,
+    ConnectionError, Context, Descriptor, IncomingConnection, OpenConnection, Operation, Router, Service,
     Session,
 };
 pub use session::{
-    BadLimit, CloseReason, Entry, Limits, Metadata, MetadataError, Method, Negotiated, ProtocolError,
-    Refusal, Role, Rule, Side, Value,
+    BadLimit, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError, Method,
+    Negotiated, ProtocolError, Refusal, RejectReason, Rejection, Role, Rule, Side, Value,
 };
 
 #[doc(hidden)]

@@ -110,11 +110,17 @@ impl Account {
         (self.granted + u64::from(self.window)).saturating_sub(self.passed)
     }
 
+    /// Whether C2 allows an item of `bytes`.
+    #[inline]
+    fn allows(&self, bytes: u64) -> bool {
+        let alone = self.passed <= self.granted && bytes <= MOST_AHEAD;
+        alone || bytes <= self.credit()
+    }
+
     /// Passes an item of `bytes` if C2 allows it.
     #[inline]
     fn pass(&mut self, bytes: u64) -> bool {
-        let alone = self.passed <= self.granted && bytes <= MOST_AHEAD;
-        let may = alone || bytes <= self.credit();
+        let may = self.allows(bytes);
         if may {
             self.passed += bytes;
         }
@@ -213,6 +219,12 @@ impl Sender {
     #[inline]
     pub fn credit(&self) -> u64 {
         self.account.credit()
+    }
+
+    /// Whether [`spend`](Self::spend) would allow an item of `bytes`, as far as heard.
+    #[inline]
+    pub fn affords(&self, bytes: u64) -> bool {
+        self.account.allows(bytes)
     }
 
     /// Takes the credit for an item of `bytes`; whether there was enough, or nothing unacknowledged so that it may go

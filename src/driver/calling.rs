@@ -1,19 +1,58 @@
 //! Calls and answers on an engine: what clients and replies do, from tasks and from threads.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::Calls;
 use super::blocking::caller;
-use super::core::FRAMES_AT_A_TIME;
+use super::core::{Core, FRAMES_AT_A_TIME};
 use super::engine::Engine;
-use crate::codec::Body;
-use crate::link::{Peer, Transport};
-use crate::session::{Answer, CallRequest, CloseReason, Failure, Negotiated, StartCall};
+use super::{Calls, Dispatch};
+use crate::link::{Peer, Transmit, Transport};
+use crate::session::{
+    Answer, CallId, CallRequest, ChannelId, CloseReason, ConnectionEnd, ConnectionSettings, Failure, Gone,
+    ItemRun, Items, Metadata, Negotiated, OpenRefused, Outcome, Received, Rejection, Session, StartCall,
+    Started,
+};
 
 /// Looks into the link within one poll of a waiting call: about two microseconds, in which most answers arrive.
 const LOOKS_IN_POLL: u32 = 128;
+
+impl Engine {
+    /// Looks into the link for what a task waits for, for a moment; then has the task woken. With more under way than that
+    /// another task has work to do meanwhile, and answers come in by the batch: then it only asks.
+    #[inline]
+    fn look_for<T>(
+        &self,
+        core: &mut Core,
+        is_alone: impl Fn(&Session) -> bool,
+        waker: &Waker,
+        mut ready: impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Poll<T>,
+    ) -> Poll<T> {
+        if is_alone(&core.session) && !core.has_looker() {
+            core.awake();
+            let (mut looks, mut frames) = (0, 0);
+            while looks < LOOKS_IN_POLL && frames < FRAMES_AT_A_TIME && !self.is_wanted() {
+                if let Poll::Ready(found) = ready(&mut core.session, &mut *core.out, None) {
+                    core.look_on();
+                    return Poll::Ready(found);
+                }
+                if core.advance() {
+                    frames += 1;
+                    continue;
+                }
+                if !core.looks_on(looks, &*self.signal) {
+                    break;
+                }
+                looks += 1;
+                std::hint::spin_loop();
+            }
+        }
+        core.look_on();
+        ready(&mut core.session, &mut *core.out, Some(waker))
+    }
+}
 
 impl Calls for Engine {
     fn poll_start(
@@ -21,65 +60,164 @@ impl Calls for Engine {
         call: &CallRequest<'_>,
         ticket: &mut Option<u64>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<u64, Answer>> {
+    ) -> Poll<Result<Started, Answer>> {
         self.with(|core| {
             let session = &mut core.session;
             let started = match session.start_call(call, Instant::now, &mut *core.out) {
-                StartCall::Busy => match session.wait_turn(ticket, call.deadline, cx.waker()) {
-                    None => return Poll::Pending,
-                    Some(answer) => Err(answer),
-                },
-                StartCall::Started(id) => Ok(id),
+                StartCall::Busy => {
+                    match session.wait_turn(call.connection, ticket, call.deadline, cx.waker()) {
+                        None => return Poll::Pending,
+                        Some(answer) => Err(answer),
+                    }
+                }
+                StartCall::Started(started) => Ok(started),
                 StartCall::Refused(answer) => Err(answer),
             };
             if let Some(ticket) = ticket.take() {
-                session.abandon(ticket);
+                session.abandon(call.connection, ticket);
             }
             Poll::Ready(started)
         })
     }
 
-    fn poll_answer(&self, id: u64, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn poll_answer(&self, call: CallId, cx: &mut Context<'_>) -> Poll<Answer> {
         self.with(|core| {
-            // With more calls about another task has work to do meanwhile, and answers come in by the batch.
-            if core.session.has_only_call() && !core.has_looker() {
-                core.awake();
-                let (mut looks, mut frames) = (0, 0);
-                while looks < LOOKS_IN_POLL && frames < FRAMES_AT_A_TIME && !self.is_wanted() {
-                    if let Poll::Ready(answer) = core.session.poll_answer(id, None) {
-                        core.look_on();
-                        return Poll::Ready(answer);
-                    }
-                    if core.advance() {
-                        frames += 1;
-                        continue;
-                    }
-                    if !core.looks_on(looks, &*self.signal) {
-                        break;
-                    }
-                    looks += 1;
-                    std::hint::spin_loop();
-                }
-            }
-            core.look_on();
-            core.session.poll_answer(id, Some(cx.waker()))
+            self.look_for(core, Session::has_only_call, cx.waker(), |session, _, waker| {
+                session.poll_answer(call, waker)
+            })
         })
     }
 
-    fn cancel(&self, id: u64) {
-        self.with(|core| core.session.cancel(id, &mut *core.out));
+    fn cancel(&self, call: CallId) {
+        self.with(|core| core.session.cancel(call, &mut *core.out));
     }
 
-    fn abandon(&self, ticket: u64) {
-        self.with(|core| core.session.abandon(ticket));
+    fn abandon(&self, connection: u32, ticket: u64) {
+        self.with(|core| core.session.abandon(connection, ticket));
     }
 
-    fn call_blocking(&self, call: &CallRequest<'_>) -> Answer {
-        caller::call(self, call)
+    fn start_blocking(&self, call: &CallRequest<'_>) -> Result<Started, Answer> {
+        caller::start(self, call)
     }
 
-    fn respond(&self, id: u64, result: Result<&dyn Body, Failure>) {
-        self.with(|core| core.session.respond(id, result, &mut *core.out));
+    fn answer_blocking(&self, call: CallId) -> Answer {
+        caller::answer(self, call)
+    }
+
+    fn respond(&self, call: CallId, result: Result<Outcome<'_>, Failure>) -> Option<u64> {
+        self.with(|core| core.session.respond(call, result, &mut *core.out))
+    }
+
+    fn credit(&self, channel: ChannelId) -> Result<u64, Gone> {
+        self.with(|core| core.session.credit(channel, &*core.out))
+    }
+
+    fn poll_send(
+        &self,
+        channel: ChannelId,
+        run: &ItemRun<'_>,
+        waker: Option<&Waker>,
+    ) -> Poll<Result<(), Gone>> {
+        self.with(|core| {
+            let sent = core.session.poll_send(channel, run, None, &mut *core.out);
+            match waker {
+                Some(waker) if sent.is_pending() => {
+                    self.look_for(core, Session::has_only_channel, waker, |session, out, waker| {
+                        session.poll_send(channel, run, waker, out)
+                    })
+                }
+                _ => sent,
+            }
+        })
+    }
+
+    fn send_blocking(&self, channel: ChannelId, run: &ItemRun<'_>) -> Result<(), Gone> {
+        caller::send(self, channel, run)
+    }
+
+    fn poll_receive(
+        &self,
+        channel: ChannelId,
+        consumed: u64,
+        into: &mut VecDeque<Items>,
+        waker: Option<&Waker>,
+    ) -> Poll<Result<Received, Gone>> {
+        self.with(|core| {
+            let received = core.session.poll_receive(channel, consumed, into, None, &mut *core.out);
+            match waker {
+                Some(waker) if received.is_pending() => {
+                    self.look_for(core, Session::has_only_channel, waker, |session, out, waker| {
+                        session.poll_receive(channel, 0, into, waker, out)
+                    })
+                }
+                _ => received,
+            }
+        })
+    }
+
+    fn receive_blocking(
+        &self,
+        channel: ChannelId,
+        consumed: u64,
+        into: &mut VecDeque<Items>,
+    ) -> Result<Received, Gone> {
+        caller::receive(self, channel, consumed, into)
+    }
+
+    fn poll_gone(&self, channel: ChannelId, waker: &Waker) -> Poll<Gone> {
+        self.with(|core| core.session.poll_gone(channel, waker))
+    }
+
+    fn finish(&self, channel: ChannelId, metadata: &Metadata) {
+        self.with(|core| core.session.finish_channel(channel, metadata, &mut *core.out));
+    }
+
+    fn reset(&self, channel: ChannelId) {
+        self.with(|core| core.session.reset_channel(channel, &mut *core.out));
+    }
+
+    fn open_connection(
+        &self,
+        service: &str,
+        metadata: &Metadata,
+        settings: Option<ConnectionSettings>,
+        dispatch: Arc<dyn Dispatch>,
+    ) -> Result<u32, OpenRefused> {
+        self.with(|core| core.open_connection(service, metadata, settings, dispatch))
+    }
+
+    fn poll_connection(&self, id: u32, cx: &mut Context<'_>) -> Poll<Result<Metadata, ConnectionEnd>> {
+        self.with(|core| core.session.poll_connection(id, cx.waker()))
+    }
+
+    fn wait_connection(&self, id: u32) -> Result<Metadata, ConnectionEnd> {
+        caller::wait_connection(self, id)
+    }
+
+    fn accept_connection(
+        &self,
+        id: u32,
+        metadata: &Metadata,
+        settings: Option<ConnectionSettings>,
+        dispatch: Arc<dyn Dispatch>,
+    ) -> bool {
+        self.with(|core| core.accept_connection(id, metadata, settings, dispatch))
+    }
+
+    fn reject_connection(&self, id: u32, rejection: &Rejection) {
+        self.with(|core| core.session.reject_connection(id, rejection, &mut *core.out));
+    }
+
+    fn close_connection(&self, id: u32) {
+        self.with(|core| core.session.close_connection(id, &mut *core.out));
+    }
+
+    fn release_connection(&self, id: u32, closes: bool) {
+        self.with(|core| core.session.release_connection(id, closes, &mut *core.out));
+    }
+
+    fn poll_connection_over(&self, id: u32, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.with(|core| core.session.poll_connection_over(id, cx.waker()))
     }
 
     fn transport(&self) -> Transport {

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
+use rustc_hash::FxHashMap;
+
+use super::Dispatch;
 use super::blocking::Waiter;
 use crate::link::{Corrupt, Ended, Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit};
 use crate::memory::{LOOKS, SpinPolicy, Watch};
-use crate::session::{CloseReason, Session};
+use crate::session::{CloseReason, ConnectionSettings, Metadata, Methods, OpenRefused, Session};
 
 /// Frames taken in before anything else is looked at: time, others' turn.
 pub(super) const FRAMES_AT_A_TIME: u32 = 256;
@@ -42,6 +45,8 @@ pub(super) struct Core {
     parked: Vec<Arc<Waiter>>,
     /// Whom to wake when the core has been left.
     wakers: Vec<Waker>,
+    /// What serves on virtual connections.
+    services: FxHashMap<u32, Arc<dyn Dispatch>>,
 }
 
 /// Who sleeps on the bell, and what for.
@@ -108,7 +113,49 @@ impl Core {
             looker: None,
             parked: Vec::new(),
             wakers: Vec::new(),
+            services: FxHashMap::default(),
         }
+    }
+
+    /// What serves on a virtual connection.
+    pub(super) fn dispatch_of(&self, connection: u32) -> Option<Arc<dyn Dispatch>> {
+        self.services.get(&connection).map(Arc::clone)
+    }
+
+    /// Asks the peer for a connection, on which `dispatch` serves.
+    pub(super) fn open_connection(
+        &mut self,
+        service: &str,
+        metadata: &Metadata,
+        settings: Option<ConnectionSettings>,
+        dispatch: Arc<dyn Dispatch>,
+    ) -> Result<u32, OpenRefused> {
+        let methods = methods(&dispatch);
+        let id = self.session.open_connection(service, metadata, settings, methods, &mut *self.out)?;
+        self.services.insert(id, dispatch);
+        Ok(id)
+    }
+
+    /// Takes a connection that the peer has asked for; whether it is not over by now.
+    pub(super) fn accept_connection(
+        &mut self,
+        id: u32,
+        metadata: &Metadata,
+        settings: Option<ConnectionSettings>,
+        dispatch: Arc<dyn Dispatch>,
+    ) -> bool {
+        let methods = methods(&dispatch);
+        let taken = self.session.accept_connection(id, metadata, settings, methods, &mut *self.out);
+        if taken {
+            self.services.insert(id, dispatch);
+        }
+        taken
+    }
+
+    /// Lets go of what serves on a connection, to be dropped when the core has been left.
+    #[must_use]
+    pub(super) fn forget(&mut self, connection: u32) -> Option<Arc<dyn Dispatch>> {
+        self.services.remove(&connection)
     }
 
     /// Has the session watched until it ends. If it has ended, that is not worth while: gives the watch back.
@@ -125,7 +172,8 @@ impl Core {
         self.ended = true;
         let out = std::mem::replace(&mut self.out, Box::new(Ended));
         let receive = std::mem::replace(&mut self.receive, Box::new(Ended));
-        (out, receive, self.watch.take())
+        let services = std::mem::take(&mut self.services);
+        (out, receive, self.watch.take(), services)
     }
 
     /// This side looks: the peer need not wake it.
@@ -412,6 +460,12 @@ impl Core {
             self.wakers.extend(self.parked.pop().map(Waker::from));
         }
     }
+}
+
+/// Finds what a service does about calls.
+pub(super) fn methods(dispatch: &Arc<dyn Dispatch>) -> Methods {
+    let dispatch = Arc::clone(dispatch);
+    Box::new(move |id| dispatch.lookup(id))
 }
 
 impl Asleep {

@@ -3,24 +3,27 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Calls, Handler, Slots};
-use crate::codec::Body;
+use super::{Arrived, Calls, Handler, Opening, Slots};
 use crate::link::Buffer;
-use crate::session::{Failure, Metadata, Method};
+use crate::session::{Binding, CallId, Failure, Lookup, Metadata, Outcome};
 
 /// A service, erased: what the service layer implements and a driver calls.
 pub(crate) trait Dispatch: Send + Sync + 'static {
-    /// The method with this ID, if the service has it.
-    fn method(&self, id: u64) -> Option<&'static Method>;
+    /// What it does about calls of the method with this ID.
+    fn lookup(&self, id: u64) -> Lookup;
 
     /// Starts the handler of a request. Undecodable arguments and unknown methods are answered here and
     /// give no handler.
     fn dispatch(&self, request: Request, slots: &mut Slots) -> Option<Handler>;
 
     /// Whether this method's handler is to run as a task of its own from the start.
-    fn spawns(&self, id: u64) -> bool {
-        let _unused = id;
+    fn spawns(&self, _id: u64) -> bool {
         false
+    }
+
+    /// Decides about a connection that the peer wants to open. Dropped undecided, it is not taken.
+    fn open(&self, opening: Opening) {
+        opening.has_no_acceptor();
     }
 }
 
@@ -28,12 +31,16 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
 pub(crate) struct Request {
     /// Which method is called.
     pub(crate) method: u64,
+    /// How its caller has bound it, if it is forwarded.
+    pub(crate) binding: Option<Binding>,
     /// The encoded arguments, with whatever precedes them.
     pub(crate) payload: Buffer,
     /// Where in `payload` the arguments begin.
     pub(crate) body: usize,
     /// What the caller attached.
     pub(crate) metadata: Metadata,
+    /// The channels that the arguments declare, if they do.
+    pub(crate) channels: Option<Arrived>,
     /// When the caller stops waiting.
     pub(crate) deadline: Option<Instant>,
     /// The duty to answer.
@@ -51,19 +58,19 @@ impl Request {
 /// it panicked if the drop is part of a panic.
 pub(crate) struct Reply {
     session: Arc<dyn Calls>,
-    id: u64,
+    call: CallId,
     answered: bool,
 }
 
 impl Reply {
-    /// The duty to answer request `id` of `session`.
-    pub(crate) fn new(session: Arc<dyn Calls>, id: u64) -> Self {
-        Self { session, id, answered: false }
+    /// The duty to answer request `call` of `session`.
+    pub(crate) fn new(session: Arc<dyn Calls>, call: CallId) -> Self {
+        Self { session, call, answered: false }
     }
 
-    /// The request's ID on its connection.
-    pub(crate) fn request_id(&self) -> u64 {
-        self.id
+    /// The request.
+    pub(crate) fn call(&self) -> CallId {
+        self.call
     }
 
     /// The session that the request came on; calls can be made back on it.
@@ -71,16 +78,16 @@ impl Reply {
         &self.session
     }
 
-    /// Answers with a result.
-    pub(crate) fn respond(mut self, body: &dyn Body) {
+    /// Answers with a result; the ID of the first channel that it declares, if it does.
+    pub(crate) fn respond(mut self, outcome: Outcome<'_>) -> Option<u64> {
         self.answered = true;
-        self.session.respond(self.id, Ok(body));
+        self.session.respond(self.call, Ok(outcome))
     }
 
     /// Answers with a failure.
     pub(crate) fn fail(mut self, failure: Failure) {
         self.answered = true;
-        self.session.respond(self.id, Err(failure));
+        self.session.respond(self.call, Err(failure));
     }
 }
 
@@ -89,7 +96,7 @@ impl Drop for Reply {
         if !self.answered {
             let failure =
                 if std::thread::panicking() { Failure::HandlerPanicked } else { Failure::Cancelled };
-            self.session.respond(self.id, Err(failure));
+            self.session.respond(self.call, Err(failure));
         }
     }
 }

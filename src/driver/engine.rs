@@ -63,6 +63,12 @@ impl Engine {
         result
     }
 
+    /// What serves a virtual connection.
+    #[cold]
+    pub(super) fn dispatch_of(&self, connection: u32) -> Option<Arc<dyn Dispatch>> {
+        self.lock().dispatch_of(connection)
+    }
+
     /// Looks into the session without changing what it owes anybody.
     pub(super) fn peek<R>(&self, look: impl FnOnce(&Session) -> R) -> R {
         look(&self.lock().session)

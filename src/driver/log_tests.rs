@@ -11,7 +11,7 @@ use super::blocking;
 use super::engine::Engine;
 use super::{Calls, Dispatch, Handler, Request, Slots};
 use crate::link::{Header, Kind, Peer, Transport, mem_pair};
-use crate::session::{CloseReason, Limits, Metadata as CallMetadata, Method, Role, Rule, Session, Settings};
+use crate::session::{CloseReason, Limits, Lookup, Metadata as CallMetadata, Role, Rule, Session, Settings};
 
 /// Looks into a session at each event, and tells what it finds.
 struct Looks(Arc<Engine>, Mutex<Sender<Option<CloseReason>>>);
@@ -42,8 +42,8 @@ impl Subscriber for Looks {
 struct Nothing;
 
 impl Dispatch for Nothing {
-    fn method(&self, _id: u64) -> Option<&'static Method> {
-        None
+    fn lookup(&self, _id: u64) -> Lookup {
+        Lookup::Unknown
     }
 
     fn dispatch(&self, _request: Request, _slots: &mut Slots) -> Option<Handler> {
@@ -59,7 +59,9 @@ fn a_broken_rule_is_logged_outside_the_core() {
         transport: Transport::Mem,
         peer: Peer::this(),
         open_until: None,
-        methods: Box::new(|_| None),
+        methods: Box::new(|_| Lookup::Unknown),
+        keepalive: None,
+        idle: None,
     };
     let (one, mut other) = mem_pair();
     let engine = blocking::start(Session::new(Role::Acceptor, settings), one, Arc::new(Nothing)).unwrap();

@@ -3,18 +3,22 @@
 //! Upwards the driver knows two traits: it calls a service through [`Dispatch`], which the service layer
 //! implements, and clients call it through [`Calls`], which it implements.
 
+mod arrived;
 mod calls;
 mod dispatch;
 #[cfg(test)]
 mod log_tests;
+mod opening;
 #[cfg(test)]
 mod sleep_tests;
 mod slots;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use arrived::Arrived;
 pub(crate) use calls::Calls;
 pub(crate) use dispatch::{Dispatch, Reply, Request};
+pub(crate) use opening::Opening;
 pub(crate) use slots::{Handler, Slots};
 
 pub(crate) mod blocking;

@@ -5,32 +5,61 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::engine::Engine;
-use super::{Calls, Handler, Reply, Request, Slots};
-use crate::session::Inbound;
+use super::{Arrived, Calls, Handler, Opening, Reply, Request, Slots};
+use crate::session::{CallId, Inbound, OpenRequest};
 
 /// Where handlers go that do not finish at once.
 pub(super) trait Executor {
     /// Takes over a handler that is pending, or has not been polled yet.
-    fn adopt(&mut self, id: u64, handler: Handler);
+    fn adopt(&mut self, call: CallId, handler: Handler);
 }
 
 /// Begins to serve a request: its handler is polled once in place, outside the core.
 #[inline]
 pub(super) fn begin(engine: &Arc<Engine>, inbound: Inbound, slots: &mut Slots, executor: &mut impl Executor) {
-    let Inbound { id, method, payload, body, metadata, deadline } = inbound;
-    let spawns = engine.dispatch.spawns(method);
-    let reply = Reply::new(Arc::clone(engine) as Arc<dyn Calls>, id);
-    let request = Request { method, payload, body, metadata, deadline, reply };
+    let Inbound { call, method, binding, payload, body, metadata, channels, deadline } = inbound;
+    let virtual_one;
+    let dispatch = match call.connection {
+        0 => &engine.dispatch,
+        id => match engine.dispatch_of(id) {
+            Some(dispatch) => {
+                virtual_one = dispatch;
+                &virtual_one
+            }
+            // It is over, and so is the request.
+            None => return,
+        },
+    };
+    let spawns = dispatch.spawns(method);
+    let calls = Arc::clone(engine) as Arc<dyn Calls>;
+    let channels = Arrived::new(&calls, call.connection, channels);
+    let reply = Reply::new(calls, call);
+    let request = Request { method, binding, payload, body, metadata, channels, deadline, reply };
     // A panic drops the reply, which answers for the handler.
-    let Some(Some(mut handler)) = caught(|| engine.dispatch.dispatch(request, slots)) else { return };
+    let Some(Some(mut handler)) = caught(|| dispatch.dispatch(request, slots)) else { return };
     if spawns {
-        return executor.adopt(id, handler);
+        return executor.adopt(call, handler);
     }
     match poll_caught(&mut handler, &mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Finish::Done) => slots.recycle(handler),
         Poll::Ready(Finish::Panicked) => discard(handler),
-        Poll::Pending => executor.adopt(id, handler),
+        Poll::Pending => executor.adopt(call, handler),
     }
+}
+
+/// Has this side decide about a connection that the peer wants to open.
+#[cold]
+pub(super) fn open(engine: &Arc<Engine>, request: OpenRequest) {
+    let opening = Opening::new(Arc::clone(engine) as Arc<dyn Calls>, request);
+    // A panic drops the opening, which rejects it.
+    let (Some(()) | None) = caught(|| engine.dispatch.open(opening));
+}
+
+/// Lets go of what serves a connection: it is over.
+#[cold]
+pub(super) fn closed(engine: &Engine, id: u32) {
+    let dispatch = engine.with(|core| core.forget(id));
+    let (Some(()) | None) = caught(|| drop(dispatch));
 }
 
 /// How a handler ended.

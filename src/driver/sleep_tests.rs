@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::core::Core;
 use crate::link::{Header, Kind, Link, Peer, Transport, stream_link};
-use crate::session::{Limits, Metadata, Role, Session, Settings};
+use crate::session::{Limits, Lookup, Metadata, Role, Session, Settings};
 
 /// A core on a socket, what is at its other end, and when its handshake must be done.
 fn core() -> (Core, UnixStream, Instant) {
@@ -25,7 +25,9 @@ fn settings(due: Instant) -> Settings {
         transport: Transport::Mem,
         peer: Peer::this(),
         open_until: Some(due),
-        methods: Box::new(|_| None),
+        methods: Box::new(|_| Lookup::Unknown),
+        keepalive: None,
+        idle: None,
     }
 }
 
@@ -60,13 +62,12 @@ mod with_tokio {
     use super::*;
     use crate::driver::{Calls, Dispatch, Handler, Request, Slots, tokio as driver};
     use crate::link::{Frame, LinkError, Note, Receive, Sleep, mem_pair};
-    use crate::session::Method;
 
     struct Nothing;
 
     impl Dispatch for Nothing {
-        fn method(&self, _id: u64) -> Option<&'static Method> {
-            None
+        fn lookup(&self, _id: u64) -> Lookup {
+            Lookup::Unknown
         }
 
         fn dispatch(&self, _request: Request, _slots: &mut Slots) -> Option<Handler> {

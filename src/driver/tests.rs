@@ -18,7 +18,8 @@ use crate::link::{Frame, Header, Kind, LinkError, Note, Receive, Sleep};
 use crate::link::{Link, Peer, ShmParts, Transport, mem_pair, shm_link, stream_link};
 use crate::memory;
 use crate::session::{
-    Answer, CallRequest, CloseReason, Failure, Limits, Metadata, Method, Role, Session, Settings,
+    Answer, CallRequest, CloseReason, Failure, Limits, Lookup, Metadata, Method, Outcome, Role, Session,
+    Settings,
 };
 use crate::sys;
 
@@ -35,8 +36,8 @@ fn method(id: u64) -> Option<&'static Method> {
 }
 
 impl Dispatch for Echo {
-    fn method(&self, id: u64) -> Option<&'static Method> {
-        method(id)
+    fn lookup(&self, id: u64) -> Lookup {
+        method(id).into()
     }
 
     fn dispatch(&self, request: Request, slots: &mut Slots) -> Option<Handler> {
@@ -60,7 +61,7 @@ impl Dispatch for Echo {
                 .await;
             }
             let bytes = request.arguments().to_vec();
-            request.reply.respond(&bytes.as_slice());
+            request.reply.respond(Outcome::plain(&bytes.as_slice()));
         }))
     }
 }
@@ -118,18 +119,21 @@ fn session_with(limits: Limits, role: Role) -> Session {
             transport: Transport::Mem,
             peer: Peer::this(),
             open_until: Some(Instant::now() + Duration::from_secs(20)),
-            methods: Box::new(method),
+            methods: Box::new(|id| method(id).into()),
+            keepalive: None,
+            idle: None,
         },
     )
 }
 
 fn request<'a>(method: &'static Method, body: &'a &'a [u8]) -> CallRequest<'a> {
-    CallRequest { method, body, metadata: Metadata::empty(), deadline: None }
+    let (method, metadata) = (method.into(), Metadata::empty());
+    CallRequest { connection: 0, method, body, metadata, channels: &[], deadline: None }
 }
 
 fn bytes(answer: Answer) -> Vec<u8> {
     match answer {
-        Answer::Response(bytes) => bytes.to_vec(),
+        Answer::Response(response) => response.result().to_vec(),
         other => panic!("{other:?}"),
     }
 }
@@ -230,7 +234,7 @@ mod with_tokio {
         let mut ticket = None;
         let started = poll_fn(|cx| engine.poll_start(&request(method, &body), &mut ticket, cx)).await;
         match started {
-            Ok(id) => poll_fn(|cx| engine.poll_answer(id, cx)).await,
+            Ok(started) => poll_fn(|cx| engine.poll_answer(started.call, cx)).await,
             Err(answer) => answer,
         }
     }
@@ -370,15 +374,15 @@ mod with_tokio {
     const MANY: u32 = 1000;
 
     impl Dispatch for Insatiable {
-        fn method(&self, id: u64) -> Option<&'static Method> {
-            method(id)
+        fn lookup(&self, id: u64) -> Lookup {
+            method(id).into()
         }
 
         fn dispatch(&self, request: Request, _slots: &mut Slots) -> Option<Handler> {
             if self.served.fetch_add(1, Ordering::Relaxed) < MANY {
                 self.ask();
             }
-            request.reply.respond(&b"".as_slice());
+            request.reply.respond(Outcome::plain(&b"".as_slice()));
             None
         }
     }

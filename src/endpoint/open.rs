@@ -173,10 +173,12 @@ fn machine(
     let settings = Settings {
         limits: options.limits,
         metadata: options.metadata.clone(),
-        transport,
         peer,
         open_until: until,
-        methods: Box::new(move |id| dispatch.method(id)),
+        methods: Box::new(move |id| dispatch.lookup(id)),
+        keepalive: options.keepalive_over(&transport),
+        idle: options.idle,
+        transport,
     };
     Machine::new(role, settings)
 }

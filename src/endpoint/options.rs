@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 #[cfg(any(test, feature = "testing"))]
 use crate::link::Breaker;
-use crate::link::Link;
-use crate::session::{Limits, Metadata};
+use crate::link::{Link, Transport};
+use crate::session::{Keepalive, Limits, Metadata};
 
 /// What a session is opened with, on either side. The defaults suit most.
 #[derive(Clone, Debug)]
@@ -15,8 +15,19 @@ pub struct Options {
     pub(super) ring: u64,
     pub(super) memory_cap: u64,
     handshake_timeout: Duration,
+    keepalive: Asking,
+    pub(super) idle: Option<Duration>,
     #[cfg(any(test, feature = "testing"))]
     breaker: Option<Breaker>,
+}
+
+/// Whether a silent peer is asked if it is alive.
+#[derive(Clone, Copy, Debug)]
+enum Asking {
+    /// Where nothing else tells of its death.
+    WhereNeeded,
+    Never,
+    Always(Keepalive),
 }
 
 impl Options {
@@ -29,6 +40,8 @@ impl Options {
             ring: 64 * 1024,
             memory_cap: 16 * 1024 * 1024,
             handshake_timeout: Duration::from_secs(5),
+            keepalive: Asking::WhereNeeded,
+            idle: None,
             #[cfg(any(test, feature = "testing"))]
             breaker: None,
         }
@@ -70,6 +83,43 @@ impl Options {
     pub fn handshake_timeout(mut self, time: Duration) -> Self {
         self.handshake_timeout = time;
         self
+    }
+
+    /// Has a peer that is silent asked whether it is alive, on every kind of link. Unless told otherwise this is so over TCP
+    /// alone: elsewhere the kernel tells of a peer's death.
+    #[must_use]
+    pub fn keepalive(mut self, keepalive: Keepalive) -> Self {
+        self.keepalive = Asking::Always(keepalive);
+        self
+    }
+
+    /// Never asks a silent peer whether it is alive.
+    #[must_use]
+    pub fn no_keepalive(mut self) -> Self {
+        self.keepalive = Asking::Never;
+        self
+    }
+
+    /// Ends the session when nothing has happened on it for this long, at the latest after twice the time. Keepalive does
+    /// not count.
+    #[must_use]
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        self.idle = Some(time);
+        self
+    }
+
+    /// Whether and when a silent peer is asked over this kind of link.
+    pub(super) fn keepalive_over(&self, transport: &Transport) -> Option<Keepalive> {
+        match (self.keepalive, transport) {
+            (Asking::Always(keepalive), _) => Some(keepalive),
+            (Asking::Never, _)
+            | (Asking::WhereNeeded, Transport::Shm | Transport::Unix { .. } | Transport::Mem) => None,
+        }
+    }
+
+    /// Whether time matters on a session over this kind of link although nobody calls.
+    pub(super) fn keeps_time(&self, transport: &Transport) -> bool {
+        self.idle.is_some() || self.keepalive_over(transport).is_some()
     }
 
     /// Has the session's link broken by `breaker`, for tests.

@@ -5,10 +5,11 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::script::Script;
-use crate::codec::Body;
 use crate::link::{Buffer, Frame, Header};
 use crate::session::simulated::{DIFFERS, ECHO, MISSING, Peer, Wire, deliver, pair};
-use crate::session::{Answer, CloseReason, Failure, Limits, StartCall, Work};
+use crate::session::{
+    Answer, CallId, CloseReason, Failure, Limits, Metadata, Outcome, RejectReason, Rejection, StartCall, Work,
+};
 
 /// A session whose peer sends whatever it likes, from the first frame or after an honest handshake, while this side
 /// makes calls and handles requests. Gives back how many requests and answers came through.
@@ -65,9 +66,9 @@ struct Attacked {
     limits: Limits,
     now: Instant,
     /// Requests that were handed out and not answered.
-    handling: Vec<u64>,
+    handling: Vec<CallId>,
     /// Calls whose answers are awaited.
-    calls: Vec<u64>,
+    calls: Vec<CallId>,
     /// The ticket of a caller that waits for its turn.
     turn: Option<u64>,
     came_through: usize,
@@ -130,10 +131,10 @@ impl Attacked {
         let method = [&ECHO, &MISSING, &DIFFERS][usize::from(choice % 3)];
         let deadline = (choice & 0x80 != 0).then(|| self.now + Duration::from_millis(script.byte().into()));
         match self.peer.call(method, &vec![choice; length], deadline, self.now) {
-            StartCall::Started(id) => self.calls.push(id),
+            StartCall::Started(started) => self.calls.push(started.call),
             StartCall::Refused(_) => {}
             StartCall::Busy => {
-                let waits = self.peer.session.wait_turn(&mut self.turn, deadline, Waker::noop()).is_none();
+                let waits = self.peer.session.wait_turn(0, &mut self.turn, deadline, Waker::noop()).is_none();
                 if waits && choice & 0x40 == 0 {
                     return;
                 }
@@ -141,7 +142,7 @@ impl Attacked {
         }
         // Its turn has come, or it waits no more.
         if let Some(ticket) = self.turn.take() {
-            self.peer.session.abandon(ticket);
+            self.peer.session.abandon(0, ticket);
         }
     }
 
@@ -153,8 +154,8 @@ impl Attacked {
         let id = self.handling.swap_remove(usize::from(choice) % self.handling.len());
         let bytes = vec![choice; length];
         let bytes = bytes.as_slice();
-        let result: Result<&dyn Body, _> =
-            if choice & 0x80 == 0 { Ok(&bytes) } else { Err(Failure::HandlerPanicked) };
+        let result =
+            if choice & 0x80 == 0 { Ok(Outcome::plain(&bytes)) } else { Err(Failure::HandlerPanicked) };
         self.peer.session.respond(id, result, &mut self.peer.out);
     }
 
@@ -185,14 +186,16 @@ impl Attacked {
                 Work::Serve(request) => {
                     assert_eq!(request.method, ECHO.id, "only what is served is handed out");
                     assert!(request.body <= request.payload.len());
-                    assert!(!self.handling.contains(&request.id), "a request is handed out once");
-                    self.handling.push(request.id);
+                    assert!(!self.handling.contains(&request.call), "a request is handed out once");
+                    self.handling.push(request.call);
                     self.came_through += 1;
                 }
                 Work::Drop(id) => {
                     self.handling.retain(|handled| *handled != id);
                     session.respond(id, Err(Failure::Cancelled), out);
                 }
+                Work::Open(request) => session.reject_connection(request.id, &nobody(), out),
+                Work::Closed(_) => {}
                 Work::Over => break,
             }
         }
@@ -211,7 +214,7 @@ impl Attacked {
         let session = &self.peer.session;
         let requests = self.limits.requests as usize;
         assert!(self.handling.len() <= requests, "more is handled than agreed");
-        assert!(session.calls_in_flight() as usize <= requests, "more calls are in flight than agreed");
+        assert!(session.calls_in_flight() <= requests, "more calls are in flight than agreed");
         // P3: requests and answers, for each direction, one in assembly, and what opens and ends a session.
         let messages = (2 * requests + 1) as u64;
         assert!(session.kept() as u64 <= messages * self.limits.payload + 128 * 1024, "{}", session.kept());
@@ -231,4 +234,8 @@ impl Attacked {
         self.check();
         assert!(self.peer.session.is_over());
     }
+}
+
+fn nobody() -> Rejection {
+    Rejection { reason: RejectReason::NoAcceptor, metadata: Metadata::new() }
 }

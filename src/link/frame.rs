@@ -34,10 +34,32 @@ pub(crate) enum Kind {
     Goodbye = 10,
     /// The peer broke a rule; the session is over.
     ProtocolError = 11,
+    /// Asks for a virtual connection: its settings, the service, metadata.
+    Open = 12,
+    /// The peer takes the connection.
+    Accept = 13,
+    /// The peer does not take the connection, with a reason.
+    Reject = 14,
+    /// Whoever sends this sends nothing more on the connection.
+    Close = 15,
+    /// Items of a channel.
+    Item = 16,
+    /// The end of a channel, after all its items.
+    End = 17,
+    /// A channel is over at once: its receiver takes no more, or its sender gives up.
+    Reset = 18,
+    /// The receiver of a channel lets its sender send more.
+    Credit = 19,
+    /// The sender of a channel has no credit, and says what it has heard.
+    Starved = 20,
+    /// Asks whether the peer is alive.
+    Ping = 21,
+    /// Says so.
+    Pong = 22,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 22] = [
         Self::Hello,
         Self::Welcome,
         Self::Confirm,
@@ -49,14 +71,43 @@ impl Kind {
         Self::Cancel,
         Self::Goodbye,
         Self::ProtocolError,
+        Self::Open,
+        Self::Accept,
+        Self::Reject,
+        Self::Close,
+        Self::Item,
+        Self::End,
+        Self::Reset,
+        Self::Credit,
+        Self::Starved,
+        Self::Ping,
+        Self::Pong,
     ];
 
     /// The flags that a frame of this kind may carry.
     fn flags(self) -> Flags {
         match self {
-            Self::Call => Flags::MORE.with(Flags::OPTIONS),
-            Self::Hello | Self::Welcome | Self::Bind | Self::Response | Self::Failure => Flags::MORE,
-            Self::Confirm | Self::Refuse | Self::Cancel | Self::Goodbye | Self::ProtocolError => Flags::NONE,
+            Self::Call | Self::Response => Flags::MORE.with(Flags::OPTIONS),
+            Self::Item => Flags::MORE.with(Flags::BATCH),
+            Self::Hello
+            | Self::Welcome
+            | Self::Bind
+            | Self::Failure
+            | Self::Open
+            | Self::Accept
+            | Self::Reject
+            | Self::End => Flags::MORE,
+            Self::Confirm
+            | Self::Refuse
+            | Self::Cancel
+            | Self::Goodbye
+            | Self::ProtocolError
+            | Self::Close
+            | Self::Reset
+            | Self::Credit
+            | Self::Starved
+            | Self::Ping
+            | Self::Pong => Flags::NONE,
         }
     }
 
@@ -74,9 +125,11 @@ impl Flags {
     pub(crate) const NONE: Self = Self(0);
     /// More fragments of this message follow.
     pub(crate) const MORE: Self = Self(1);
-    /// The payload begins with options (deadline, metadata) before the body.
+    /// The payload begins with options (deadline, metadata, channels) before the body.
     pub(crate) const OPTIONS: Self = Self(2);
-    const KNOWN: u8 = 3;
+    /// The payload is several items, each preceded by its length.
+    pub(crate) const BATCH: Self = Self(4);
+    const KNOWN: u8 = 7;
 
     /// Whether every bit of `other` is set.
     pub(crate) fn contains(self, other: Self) -> bool {
@@ -107,7 +160,7 @@ pub(crate) struct Header {
     pub(crate) connection: u32,
     /// The request or channel; 0 where there is none.
     pub(crate) id: u64,
-    /// The method, for calls and bindings; else 0.
+    /// The method, for calls and bindings; the number of items, for items; else 0.
     pub(crate) method: u64,
 }
 
@@ -229,8 +282,8 @@ mod tests {
             Header::decode(&bytes)
         };
         assert_eq!(with(4, 0), Err(BadHeader::Kind(0)));
-        assert_eq!(with(4, 12), Err(BadHeader::Kind(12)));
-        assert_eq!(with(5, 4), Err(BadHeader::Flags(4)));
+        assert_eq!(with(4, 23), Err(BadHeader::Kind(23)));
+        assert_eq!(with(5, 8), Err(BadHeader::Flags(8)));
         assert_eq!(with(6, 1), Err(BadHeader::Reserved));
         assert_eq!(with(13, 1), Err(BadHeader::Reserved));
     }

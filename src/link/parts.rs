@@ -2,8 +2,11 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::task::Waker;
 use std::time::Instant;
+
+use transom_shm_layout::word::PeerWord;
 
 use super::{Corrupt, Frame, Header, LinkError};
 
@@ -49,6 +52,21 @@ pub(crate) trait Transmit: Send {
     /// Whether published bytes still wait for the kernel to take them (stream links).
     fn is_backed_up(&self) -> bool {
         false
+    }
+
+    /// How many credit cells each side has: zero on links where grants travel as frames.
+    fn cells(&self) -> u32 {
+        0
+    }
+
+    /// A credit cell of this side's, which grants to the peer.
+    fn own_cell(&self, _index: u32) -> Option<&AtomicU64> {
+        None
+    }
+
+    /// A credit cell of the peer's, which grants to this side.
+    fn peer_cell(&self, _index: u32) -> Option<PeerWord<'_>> {
+        None
     }
 }
 

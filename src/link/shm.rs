@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use transom_shm_layout::bell::{self, Mode, Ringer, Sleeper};
+use transom_shm_layout::half::HalfPlan;
 use transom_shm_layout::ring::{self, Consumer, Producer, Reservation, ReserveError};
+use transom_shm_layout::word::PeerWord;
 
 use super::empty_wakes::EmptyWakes;
 use super::ended::UntilEnd;
@@ -166,6 +168,21 @@ impl Transmit for Sender {
 
     fn fault(&self) -> Option<Corrupt> {
         self.fault
+    }
+
+    fn cells(&self) -> u32 {
+        let cells = |plan: &HalfPlan| plan.config().credit_cells;
+        cells(self.shared.own.plan()).min(cells(self.shared.peer.plan()))
+    }
+
+    #[inline]
+    fn own_cell(&self, index: u32) -> Option<&AtomicU64> {
+        self.shared.own.credit_cell(index)
+    }
+
+    #[inline]
+    fn peer_cell(&self, index: u32) -> Option<PeerWord<'_>> {
+        self.shared.peer.credit_cell(index)
     }
 }
 

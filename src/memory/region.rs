@@ -43,6 +43,20 @@ macro_rules! line {
     }};
 }
 
+/// A view of the word at an offset that a plan gives for its map.
+macro_rules! cell {
+    ($map:expr, $offset:expr) => {{
+        let address = $map.as_mut_ptr().wrapping_add($offset).cast::<AtomicU64>();
+        debug_assert!(address.is_aligned());
+        // SAFETY:
+        // - valid: the plan that gave the offset was computed for a map of this size (M1), and a cell is within its half.
+        // - aligned: maps begin at a page, and cells at multiples of eight in theirs.
+        // - initialised: every bit pattern is a value of an atomic.
+        // - shared: cells are atomics, and nothing else here points at them.
+        unsafe { &*address }
+    }};
+}
+
 impl OwnRegion {
     /// Maps a new half writable and writes its header.
     pub(super) fn map(memory: impl AsFd, plan: HalfPlan) -> std::io::Result<Self> {
@@ -82,6 +96,12 @@ impl OwnRegion {
     #[inline]
     pub(crate) fn rings(&self) -> &RingsLine {
         line!(self.map, RINGS, RingsLine)
+    }
+
+    /// The credit cell with this index, if there is one.
+    #[inline]
+    pub(crate) fn credit_cell(&self, index: u32) -> Option<&AtomicU64> {
+        self.plan.credit_cell(index).map(|offset| cell!(self.map, offset))
     }
 
     /// The bytes `at..at + length` of the outgoing ring, to be written.
@@ -171,6 +191,12 @@ impl PeerRegion {
     #[inline]
     pub(crate) fn rings(&self) -> PeerWord32<'_> {
         PeerWord32::new(&line!(self.map, RINGS, RingsLine).rings)
+    }
+
+    /// The peer's credit cell with this index, if there is one.
+    #[inline]
+    pub(crate) fn credit_cell(&self, index: u32) -> Option<PeerWord<'_>> {
+        self.plan.credit_cell(index).map(|offset| PeerWord::new(cell!(self.map, offset)))
     }
 
     /// Appends `length` bytes at the offset `at` of the incoming ring to `into`; nothing if they are not within it.

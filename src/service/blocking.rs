@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::call::outcome;
 use super::private::Arguments;
-use super::{CallError, Session};
+use super::{CallError, Connection};
 use crate::codec::Message;
 use crate::session::{CallRequest, Metadata};
 
@@ -51,15 +51,17 @@ impl CallOptions {
 /// Makes a call on this thread, which sleeps until the answer is there.
 #[inline]
 pub(super) fn call<A: Arguments>(
-    session: &Session,
+    connection: &Connection,
     options: &CallOptions,
     arguments: A,
 ) -> Result<A::Output, CallError<A::Error>> {
     let body = Message::new(arguments).map_err(|error| CallError::unencodable(&error))?;
-    outcome::<A>(session.calls().call_blocking(&CallRequest {
-        method: A::method(),
+    outcome::<A>(connection.calls().call_blocking(&CallRequest {
+        connection: connection.id(),
+        method: A::method().into(),
         body: &body,
         metadata: &options.metadata,
+        channels: &[],
         deadline: options.deadline.and_then(|time| Instant::now().checked_add(time)),
     }))
 }

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::private::Arguments;
-use super::{CallError, Session};
+use super::{CallError, Connection};
 use crate::codec::{EncodeError, Message, Reader};
-use crate::session::{Answer, CallRequest, Metadata};
+use crate::session::{Answer, CallId, CallRequest, Metadata, Started};
 
 /// A call: lazy, configured before it is awaited.
 ///
@@ -34,7 +34,7 @@ use crate::session::{Answer, CallRequest, Metadata};
 /// When polled again after it was ready.
 #[must_use = "a call is not made before it is awaited"]
 pub struct Call<'a, A: Arguments> {
-    session: &'a Session,
+    connection: &'a Connection,
     body: Result<Message<A>, EncodeError>,
     metadata: Metadata,
     deadline: Option<Instant>,
@@ -47,16 +47,16 @@ enum State {
     /// Not on its way; with a ticket it waits for its turn or for room.
     Unsent(Option<u64>),
     /// On its way under this ID.
-    Sent(u64),
+    Sent(CallId),
     /// Answered.
     Done,
 }
 
 impl<'a, A: Arguments> Call<'a, A> {
     #[inline]
-    pub(super) fn new(session: &'a Session, arguments: A) -> Self {
+    pub(super) fn new(connection: &'a Connection, arguments: A) -> Self {
         Self {
-            session,
+            connection,
             body: Message::new(arguments),
             metadata: Metadata::default(),
             deadline: None,
@@ -88,8 +88,8 @@ impl<'a, A: Arguments> Call<'a, A> {
 #[inline]
 pub(super) fn outcome<A: Arguments>(answer: Answer) -> Result<A::Output, CallError<A::Error>> {
     match answer {
-        Answer::Response(bytes) => {
-            let mut from = Reader::new(&bytes);
+        Answer::Response(response) => {
+            let mut from = Reader::new(response.result());
             let output = A::decode_output(&mut from).map_err(|error| CallError::undecodable(&error))?;
             from.end().map_err(|error| CallError::undecodable(&error))?;
             Ok(output)
@@ -121,24 +121,30 @@ impl<A: Arguments> Future for Call<'_, A> {
 impl<A: Arguments> Call<'_, A> {
     #[inline]
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<<Self as Future>::Output> {
-        let calls = self.session.calls();
+        let calls = self.connection.calls();
         if let State::Unsent(ticket) = &mut self.state {
             let body = match &self.body {
                 Ok(body) => body,
                 Err(error) => return Poll::Ready(Err(CallError::unencodable(error))),
             };
-            let request =
-                CallRequest { method: A::method(), body, metadata: &self.metadata, deadline: self.deadline };
+            let request = CallRequest {
+                connection: self.connection.id(),
+                method: A::method().into(),
+                body,
+                metadata: &self.metadata,
+                channels: &[],
+                deadline: self.deadline,
+            };
             self.state = match ready!(calls.poll_start(&request, ticket, cx)) {
-                Ok(id) => State::Sent(id),
+                Ok(Started { call, .. }) => State::Sent(call),
                 Err(answer) => {
                     self.state = State::Done;
                     return Poll::Ready(outcome::<A>(answer));
                 }
             };
         }
-        let State::Sent(id) = self.state else { panic!("a call was polled after it was ready") };
-        let answer = ready!(calls.poll_answer(id, cx));
+        let State::Sent(call) = self.state else { panic!("a call was polled after it was ready") };
+        let answer = ready!(calls.poll_answer(call, cx));
         self.state = State::Done;
         Poll::Ready(outcome::<A>(answer))
     }
@@ -150,8 +156,8 @@ impl<A: Arguments> Unpin for Call<'_, A> {}
 impl<A: Arguments> Drop for Call<'_, A> {
     fn drop(&mut self) {
         match self.state {
-            State::Unsent(Some(ticket)) => self.session.calls().abandon(ticket),
-            State::Sent(id) => self.session.calls().cancel(id),
+            State::Unsent(Some(ticket)) => self.connection.calls().abandon(self.connection.id(), ticket),
+            State::Sent(call) => self.connection.calls().cancel(call),
             State::Unsent(None) | State::Done => {}
         }
     }

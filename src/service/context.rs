@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::{Cancellation, Client, Session};
+use super::{Cancellation, Client, Connection, Session};
 use crate::link::Peer;
 use crate::session::{Metadata, Method};
 
@@ -14,7 +14,7 @@ pub struct Context {
     pub(super) request: u64,
     pub(super) metadata: Metadata,
     pub(super) deadline: Option<Instant>,
-    pub(super) session: Session,
+    pub(super) connection: Connection,
     /// Made when somebody asks for it.
     pub(super) cancellation: OnceLock<Cancellation>,
     /// Whether this is the handler's own, and its end the handler's.
@@ -29,7 +29,7 @@ impl Clone for Context {
             request: self.request,
             metadata: self.metadata.clone(),
             deadline: self.deadline,
-            session: self.session.clone(),
+            connection: self.connection.clone(),
             cancellation: self.cancellation().clone().into(),
             own: false,
         }
@@ -54,7 +54,7 @@ impl Context {
 
     /// Who is at the other end, as this side's kernel says.
     pub fn peer(&self) -> Peer {
-        self.session.peer()
+        self.connection.session().peer()
     }
 
     /// What the caller sent along.
@@ -72,7 +72,7 @@ impl Context {
         self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
-    /// The request's ID, unique in its session for this direction.
+    /// The request's ID, unique on its connection for this direction.
     pub fn request_id(&self) -> u64 {
         self.request
     }
@@ -87,13 +87,18 @@ impl Context {
         self.method.name
     }
 
+    /// The connection that the call came over.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// The session that the call came over.
     pub fn session(&self) -> &Session {
-        &self.session
+        self.connection.session()
     }
 
     /// A client to call the caller back.
     pub fn client<C: Client>(&self) -> C {
-        self.session.client()
+        self.connection.client()
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::Descriptor;
-use super::private::{Incoming, Place, Started};
-use crate::driver::{Dispatch, Handler, Request, Slots};
-use crate::session::Method;
+use super::private::{Incoming, Opened, Place, Started};
+use super::{Accepting, Acceptor, Descriptor};
+use crate::driver::{Dispatch, Handler, Opening, Request, Slots};
+use crate::session::{Lookup, Method};
 
 /// What one side of a session serves: a server that `#[transom::service]` generated, several of them as a
 /// tuple, or `()` for nothing at all.
@@ -26,6 +26,27 @@ pub trait Service: Send + Sync + 'static {
     /// Starts the handler of a call whose method is this service's.
     #[doc(hidden)]
     fn start(&self, call: Incoming, place: Place<'_>) -> Started;
+
+    /// Whether there is anything that the peer could ask for.
+    #[doc(hidden)]
+    fn serves(&self) -> bool {
+        !self.descriptors().is_empty()
+    }
+
+    /// Decides about a connection that the peer wants to open.
+    #[doc(hidden)]
+    fn opened(&self, opened: Opened) {
+        opened.0.has_no_acceptor();
+    }
+
+    /// This service on the root connection, with `acceptor` to decide about the virtual ones that the peer opens. Without
+    /// one they are all rejected.
+    fn accepting<A: Acceptor>(self, acceptor: A) -> Accepting<Self, A>
+    where
+        Self: Sized,
+    {
+        Accepting::new(self, acceptor)
+    }
 }
 
 /// A service as a driver calls it.
@@ -36,8 +57,8 @@ pub(crate) fn dispatcher(service: impl Service) -> Arc<dyn Dispatch> {
 struct Dispatcher<S>(S);
 
 impl<S: Service> Dispatch for Dispatcher<S> {
-    fn method(&self, id: u64) -> Option<&'static Method> {
-        self.0.method(id)
+    fn lookup(&self, id: u64) -> Lookup {
+        self.0.method(id).into()
     }
 
     #[inline]
@@ -47,6 +68,10 @@ impl<S: Service> Dispatch for Dispatcher<S> {
 
     fn spawns(&self, id: u64) -> bool {
         self.0.spawns(id)
+    }
+
+    fn open(&self, opening: Opening) {
+        self.0.opened(Opened(opening));
     }
 }
 

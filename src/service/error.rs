@@ -41,7 +41,13 @@ pub enum CallError<E = Infallible> {
     /// The peer takes no calls now; it did not run this one.
     #[error("the peer takes no calls now")]
     Refused,
-    /// The session ended before the answer came.
+    /// The call would have declared more channels than may be open; it did not run.
+    #[error("more than {limit} channels would be open")]
+    TooManyChannels {
+        /// The most there may be.
+        limit: u32,
+    },
+    /// The session or the connection ended before the answer came.
     #[error("disconnected ({reason}){}", if *.maybe_executed { "; the call may have run" } else { "" })]
     Disconnected {
         /// Why it ended.
@@ -63,6 +69,7 @@ impl<E> CallError<E> {
             Self::HandlerPanicked => CallError::HandlerPanicked,
             Self::TooLarge { size, limit } => CallError::TooLarge { size, limit },
             Self::Refused => CallError::Refused,
+            Self::TooManyChannels { limit } => CallError::TooManyChannels { limit },
             Self::Disconnected { reason, maybe_executed } => {
                 CallError::Disconnected { reason, maybe_executed }
             }
@@ -72,7 +79,10 @@ impl<E> CallError<E> {
     /// Whether the call surely did not run and the same call may succeed another time, for a
     /// disconnected one over another session.
     pub fn can_retry(&self) -> bool {
-        matches!(self, Self::Refused | Self::Disconnected { maybe_executed: false, .. })
+        matches!(
+            self,
+            Self::Refused | Self::TooManyChannels { .. } | Self::Disconnected { maybe_executed: false, .. }
+        )
     }
 
     pub(super) fn undecodable(error: &DecodeError) -> Self {
@@ -103,6 +113,7 @@ impl<E> CallError<E> {
             Failure::HandlerPanicked => Self::HandlerPanicked,
             Failure::TooLarge { size, limit } => Self::TooLarge { size, limit },
             Failure::Refused => Self::Refused,
+            Failure::Channels { limit } => Self::TooManyChannels { limit },
         }
     }
 }

@@ -7,14 +7,15 @@ pub use facet::Facet;
 
 pub use super::blocking::CallOptions;
 use super::call::Call;
+use super::connection::Connection;
 use super::context::Context;
 use super::error::CallError;
 use super::session::Session;
 use crate::codec::Message;
 pub use crate::codec::{Codec, DecodeError, Encode, EncodeError, Pick, PickFacet, PickPlain, Reader, Sink};
-use crate::driver::{Handler, Request, Slots};
-use crate::session::Failure;
+use crate::driver::{Handler, Opening, Request, Slots};
 pub use crate::session::Method;
+use crate::session::{Failure, Outcome};
 
 /// The arguments of a method, and what its answers mean.
 pub trait Arguments: Encode {
@@ -41,8 +42,8 @@ pub trait Arguments: Encode {
 
 /// A call for a client to return.
 #[inline]
-pub fn call<A: Arguments>(session: &Session, arguments: A) -> Call<'_, A> {
-    Call::new(session, arguments)
+pub fn call<A: Arguments>(connection: &Connection, arguments: A) -> Call<'_, A> {
+    Call::new(connection, arguments)
 }
 
 /// A call on this thread.
@@ -51,11 +52,11 @@ pub fn call<A: Arguments>(session: &Session, arguments: A) -> Call<'_, A> {
 /// [`CallError`] says how it failed.
 #[inline]
 pub fn call_blocking<A: Arguments>(
-    session: &Session,
+    connection: &Connection,
     options: &CallOptions,
     arguments: A,
 ) -> Result<A::Output, CallError<A::Error>> {
-    super::blocking::call(session, options, arguments)
+    super::blocking::call(connection, options, arguments)
 }
 
 /// A call that arrived and must be answered.
@@ -78,10 +79,13 @@ impl Incoming {
     pub fn context(&mut self, method: &'static Method) -> Context {
         Context {
             method,
-            request: self.0.reply.request_id(),
+            request: self.0.reply.call().id,
             metadata: std::mem::take(&mut self.0.metadata),
             deadline: self.0.deadline,
-            session: Session::new(self.0.reply.session().clone()),
+            connection: Connection::kept_by_session(
+                Session::new(self.0.reply.session().clone()),
+                self.0.reply.call().connection,
+            ),
             cancellation: OnceLock::new(),
             own: true,
         }
@@ -91,7 +95,7 @@ impl Incoming {
     #[inline]
     pub fn respond<'c, T, C: Codec<'c, T>>(self, codec: C, value: &T) {
         match Message::new(With { value, codec, life: std::marker::PhantomData }) {
-            Ok(body) => self.0.reply.respond(&body),
+            Ok(body) => drop(self.0.reply.respond(Outcome::plain(&body))),
             Err(error) => self.0.reply.fail(Failure::InvalidPayload(error.to_string())),
         }
     }
@@ -116,6 +120,9 @@ impl Incoming {
         self.0.reply.fail(Failure::InvalidPayload(error.to_string()));
     }
 }
+
+/// A connection that the peer wants to open.
+pub struct Opened(pub(super) Opening);
 
 /// A place for the future of a handler.
 pub struct Place<'a>(pub(super) &'a mut Slots);

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use super::Descriptor;
+use super::{Connection, Descriptor};
 use crate::driver::Calls;
 use crate::link::{Peer, Transport};
 use crate::session::{CloseReason, Negotiated};
@@ -65,9 +65,18 @@ impl Session {
         &*self.calls
     }
 
+    pub(super) fn shared_calls(&self) -> &Arc<dyn Calls> {
+        &self.calls
+    }
+
+    /// Its root connection.
+    pub fn root(&self) -> Connection {
+        Connection::root(self.clone())
+    }
+
     /// A client for a service of the peer. Whether the peer has it shows at the first call.
     pub fn client<C: Client>(&self) -> C {
-        C::new(self.clone())
+        self.root().client()
     }
 
     /// What carries its calls, and why that is not shared memory if it was to be.
@@ -151,15 +160,20 @@ impl fmt::Debug for Session {
     }
 }
 
-/// A client: a session, seen as one service of the peer. `#[transom::service]` generates two for each
+/// A client: a connection, seen as one service of the peer. `#[transom::service]` generates two for each
 /// service, an asynchronous and a blocking one.
 pub trait Client: Clone + Send + Sync + 'static {
     /// The service that it calls.
     const DESCRIPTOR: &'static Descriptor;
 
-    /// A client that calls over `session`.
-    fn new(session: Session) -> Self;
+    /// A client that calls over `connection`.
+    fn new(connection: Connection) -> Self;
 
-    /// The session that it calls over.
-    fn session(&self) -> &Session;
+    /// The connection that it calls over.
+    fn connection(&self) -> &Connection;
+
+    /// The session of that connection.
+    fn session(&self) -> &Session {
+        self.connection().session()
+    }
 }

@@ -133,7 +133,9 @@ fn machine(role: Role, limits: Limits, dispatch: &Arc<dyn crate::driver::Dispatc
         transport: Transport::Mem,
         peer: Peer::this(),
         open_until: None,
-        methods: Box::new(move |id| dispatch.method(id)),
+        methods: Box::new(move |id| dispatch.lookup(id)),
+        keepalive: None,
+        idle: None,
     };
     Machine::new(role, settings)
 }

@@ -37,6 +37,9 @@ pub enum CloseReason {
     /// The process is shutting down.
     #[error("shutting down")]
     Shutdown,
+    /// The peer was silent for too long, and did not answer when asked.
+    #[error("the peer does not answer")]
+    Silent,
     /// Nothing happened for too long.
     #[error("idle for too long")]
     Idle,

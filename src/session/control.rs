@@ -27,13 +27,18 @@ impl Session {
             }
         };
         let welcome = self.hello(version, 0).encode();
-        self.outbox.send(Header::new(Kind::Welcome), &welcome, out);
+        self.io.outbox.send(Header::new(Kind::Welcome), &welcome, out);
         let agreed = self.agree(version, hello.limits, hello.metadata);
         self.phase = Phase::Opening { agreed: Some(agreed) };
         Ok(())
     }
 
-    pub(super) fn handle_welcome(&mut self, frame: &Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
+    pub(super) fn handle_welcome(
+        &mut self,
+        frame: &Frame,
+        out: &mut dyn Transmit,
+        now: &dyn Fn() -> Instant,
+    ) -> Result<(), Rule> {
         let welcome = self.read_hello(frame)?;
         let version = welcome.newest;
         if !(LEAST..=NEWEST).contains(&version) {
@@ -42,19 +47,19 @@ impl Session {
             self.refuse(refusal, out);
             return Ok(());
         }
-        self.outbox.send(Header::new(Kind::Confirm), &version.to_le_bytes(), out);
+        self.io.outbox.send(Header::new(Kind::Confirm), &version.to_le_bytes(), out);
         let agreed = self.agree(version, welcome.limits, welcome.metadata);
-        self.opened(agreed);
+        self.opened(agreed, now());
         Ok(())
     }
 
-    pub(super) fn handle_confirm(&mut self, frame: &Frame) -> Result<(), Rule> {
+    pub(super) fn handle_confirm(&mut self, frame: &Frame, now: &dyn Fn() -> Instant) -> Result<(), Rule> {
         let Phase::Opening { agreed: Some(agreed) } = &self.phase else { return Err(Rule::HandshakeOrder) };
         if *frame.payload != agreed.version.to_le_bytes() {
             return Err(Rule::HandshakeForm);
         }
         let agreed = Arc::clone(agreed);
-        self.opened(agreed);
+        self.opened(agreed, now());
         Ok(())
     }
 
@@ -97,13 +102,20 @@ impl Session {
             Phase::Open { farewell, .. } => {
                 if *farewell == Farewell::None {
                     *farewell = Farewell::Said;
-                    self.outbox.send(Header::new(Kind::Goodbye), &[POLITE], out);
-                    self.wake_turns();
+                    self.io.outbox.send(Header::new(Kind::Goodbye), &[POLITE], out);
+                    self.wake_all_turns();
                 }
             }
         }
         if let Some(at) = deadline {
-            self.timers.set(at, Timer::Goodbye);
+            self.io.timers.set(at, Timer::Goodbye);
+        }
+    }
+
+    /// No more calls are made: those who wait for their turn are refused.
+    fn wake_all_turns(&mut self) {
+        for connection in self.connections.all() {
+            connection.outgoing.turns.wake(usize::MAX, &mut self.io.wakers);
         }
     }
 
@@ -121,8 +133,8 @@ impl Session {
             ([POLITE], Farewell::Said) => *farewell = Farewell::Answered,
             ([POLITE], Farewell::None) => {
                 *farewell = Farewell::Heard;
-                self.outbox.send(Header::new(Kind::Goodbye), &[POLITE], out);
-                self.wake_turns();
+                self.io.outbox.send(Header::new(Kind::Goodbye), &[POLITE], out);
+                self.wake_all_turns();
             }
             ([AT_ONCE], _) => self.end(CloseReason::Goodbye),
             _ => return Err(Rule::GoodbyeForm),
@@ -135,7 +147,7 @@ impl Session {
     #[inline]
     pub(crate) fn end_if_done(&mut self) {
         let Some(reason) = self.parted() else { return };
-        if self.outgoing.is_idle() && self.incoming.in_flight() == 0 && self.outbox.is_empty() {
+        if self.io.in_flight.is_none() && self.io.outbox.is_empty() {
             self.end(reason);
         }
     }

@@ -27,6 +27,11 @@ pub(crate) enum Failure {
     },
     /// The peer takes no calls now.
     Refused,
+    /// More channels would be open than agreed.
+    Channels {
+        /// The most there may be.
+        limit: u32,
+    },
 }
 
 const USER: u8 = 1;
@@ -37,6 +42,7 @@ const DEADLINE_EXCEEDED: u8 = 5;
 const HANDLER_PANICKED: u8 = 6;
 const TOO_LARGE: u8 = 7;
 const REFUSED: u8 = 8;
+const CHANNELS: u8 = 9;
 
 /// The most bytes of an explanation that go on the wire.
 const TEXT_LENGTH: usize = 512;
@@ -52,6 +58,7 @@ impl Failure {
             Self::HandlerPanicked => HANDLER_PANICKED,
             Self::TooLarge { .. } => TOO_LARGE,
             Self::Refused => REFUSED,
+            Self::Channels { .. } => CHANNELS,
         }
     }
 
@@ -61,6 +68,7 @@ impl Failure {
             Self::User(error) => error.len(),
             Self::InvalidPayload(text) => shortened(text, TEXT_LENGTH).len(),
             Self::TooLarge { .. } => 16,
+            Self::Channels { .. } => 4,
             _ => 0,
         }
     }
@@ -75,6 +83,7 @@ impl Failure {
                 to.put(&size.to_le_bytes());
                 to.put(&limit.to_le_bytes());
             }
+            Self::Channels { limit } => to.put(&limit.to_le_bytes()),
             _ => {}
         }
     }
@@ -96,6 +105,7 @@ impl Failure {
             HANDLER_PANICKED => Self::HandlerPanicked,
             TOO_LARGE => Self::TooLarge { size: from.u64()?, limit: from.u64()? },
             REFUSED => Self::Refused,
+            CHANNELS => Self::Channels { limit: from.u32()? },
             _ => return Err(Malformed),
         };
         from.end()?;

@@ -6,6 +6,7 @@
 //! Confirm  u16 version
 //! Refuse   u8 code | u16 newest | u16 least | u16 peer newest | u16 peer least
 //! limits   u64 payload | u32 requests | u16 metadata entries | u32 metadata bytes | u32 window | u32 channels
+//!          | u32 connections
 //! ```
 
 use super::wire::{Malformed, Reader, Writer};
@@ -18,7 +19,7 @@ pub(super) const LEAST: u16 = 1;
 /// The most bytes of a frame of the handshake.
 pub(super) const MAX_HELLO: usize = 64 * 1024;
 
-const LIMITS: usize = 26;
+const LIMITS: usize = 30;
 const FIXED: usize = 5 + LIMITS;
 
 /// Why a side refused the handshake.
@@ -70,6 +71,7 @@ impl Hello {
         to.put(&self.limits.metadata_size.to_le_bytes());
         to.put(&self.limits.window.to_le_bytes());
         to.put(&self.limits.channels.to_le_bytes());
+        to.put(&self.limits.connections.to_le_bytes());
         self.metadata.encode(&mut to);
         bytes
     }
@@ -89,6 +91,7 @@ impl Hello {
             metadata_size: from.u32()?,
             window: from.u32()?,
             channels: from.u32()?,
+            connections: from.u32()?,
         };
         let metadata = Metadata::decode(&mut from)?;
         from.end()?;

@@ -1,34 +1,30 @@
-//! The requests that the peer makes.
+//! The requests that the peer makes on a connection.
 
-use std::collections::VecDeque;
-use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::machine::{Phase, register};
-use super::options::Received;
-use super::timers::{Timer, Timers};
-use super::wire::Reader;
-use super::{Failure, Inbound, Rule, Session, Work};
-use crate::codec::Body;
+use super::connection::Connection;
+use super::io::Io;
+use super::method::{Binding, Bound, Lookup};
+use super::options::{Options, Received};
+use super::timers::Timer;
+use super::wire::{Reader, Writer};
+use super::{CallId, Failure, Inbound, Limits, Outcome, Rule};
 use crate::link::{Buffer, Flags, Frame, Header, Kind, Transmit};
 
-/// The requests that the peer makes.
+/// The most methods that a peer may bind on a connection whose calls are forwarded.
+const BINDINGS: usize = 4096;
+
+/// The requests that the peer makes on a connection.
 #[derive(Default)]
 pub(super) struct Incoming {
     /// The highest ID seen.
     highest: u64,
     /// Requests that are not answered yet: each is one of those in flight.
     requests: FxHashMap<u64, Request>,
-    /// What is to be handled, in the order in which it came.
-    queue: VecDeque<Inbound>,
-    /// Requests that are being handled and are not wanted any more.
-    cancelled: Vec<u64>,
-    /// Whoever serves, and waits for something to do.
-    server: Option<Waker>,
     /// The methods that the peer has bound.
-    bindings: FxHashMap<u64, Binding>,
+    bindings: FxHashMap<u64, Known>,
 }
 
 /// A request in flight.
@@ -41,13 +37,13 @@ struct Request {
 }
 
 /// What is known of a method that the peer calls.
-enum Binding {
+enum Known {
     /// Both sides mean the same.
     Same,
-    /// This side does not serve it.
-    Unknown,
     /// Its types differ; the text names it.
     Differs(String),
+    /// This side forwards it.
+    Forwarded(Binding),
 }
 
 impl Incoming {
@@ -57,29 +53,21 @@ impl Incoming {
         self.requests.len()
     }
 
-    /// The bytes of the requests that wait to be handled.
-    #[cfg(any(fuzzing, test))]
-    pub(super) fn kept(&self) -> usize {
-        self.queue.iter().map(|inbound| inbound.payload.len()).sum()
-    }
-
-    /// An answer that had to wait is wholly in the link.
-    pub(super) fn answered(&mut self, id: u64, timers: &mut Timers) {
-        if let Some(request) = self.requests.remove(&id) {
-            timers.clear(request.deadline, Timer::Request(id));
-        }
-    }
-
-    /// The session is over: nothing more is handled, and what is being handled is dropped.
-    pub(super) fn end(&mut self, wakers: &mut Vec<Waker>) {
-        wakers.extend(self.server.take());
-        self.queue.clear();
-        self.cancelled.clear();
-        self.cancelled.extend(self.requests.drain().map(|(id, _)| id));
+    /// The connection is over: nothing more is handled, and what is being handled is dropped.
+    pub(super) fn end(&mut self, connection: u32, io: &mut Io) {
+        io.in_flight.requests -= self.requests.len();
+        io.inbox.requests.retain(|inbound| inbound.call.connection != connection);
+        let (timers, inbox) = (&mut io.timers, &mut io.inbox);
+        inbox.cancelled.retain(|call| call.connection != connection);
+        inbox.cancelled.extend(self.requests.drain().map(|(id, request)| {
+            let call = CallId { connection, id };
+            timers.clear(request.deadline, Timer::Request(call));
+            call
+        }));
     }
 }
 
-impl Session {
+impl Connection {
     pub(super) fn handle_bind(&mut self, frame: &Frame) -> Result<(), Rule> {
         let id = frame.header.method;
         let mut from = Reader::new(&frame.payload);
@@ -90,16 +78,21 @@ impl Session {
         };
         let (types, (service, name)) = read().map_err(|_| Rule::BindingForm)?;
         from.end().map_err(|_| Rule::BindingForm)?;
-        let binding = match (self.settings.methods)(id) {
-            None => Binding::Unknown,
-            Some(method) if (method.types)() == types => Binding::Same,
-            Some(method) => Binding::Differs(format!(
+        let known = match (self.methods)(id) {
+            // Unknown methods cost no memory: a call of one that is not listed is looked up again.
+            Lookup::Unknown => return Ok(()),
+            Lookup::Served(method) if (method.types)() == types => Known::Same,
+            Lookup::Served(method) => Known::Differs(format!(
                 "the types of `{}.{}` here differ from those of `{service}.{name}` at the caller",
                 method.service, method.name
             )),
+            Lookup::Forwarded if self.incoming.bindings.len() >= BINDINGS => return Err(Rule::BindingForm),
+            Lookup::Forwarded => {
+                let (service, name) = (service.to_owned(), name.to_owned());
+                Known::Forwarded(Binding::new(Bound { id, service, name, types }))
+            }
         };
-        // Unknown methods cost no memory: a call of one that is not listed is looked up again.
-        if !matches!(binding, Binding::Unknown) && self.incoming.bindings.insert(id, binding).is_some() {
+        if self.incoming.bindings.insert(id, known).is_some() {
             return Err(Rule::BindingForm);
         }
         Ok(())
@@ -107,8 +100,7 @@ impl Session {
 
     /// A request begins: its slot is taken from its first fragment on.
     #[inline]
-    pub(super) fn admit(&mut self, header: &Header) -> Result<(), Rule> {
-        let Phase::Open { agreed, .. } = &self.phase else { return Ok(()) };
+    pub(super) fn admit(&mut self, header: &Header, goodbye: bool, io: &mut Io) -> Result<(), Rule> {
         let id = header.id;
         if !self.role.other().owns(id) {
             return Err(Rule::RequestParity);
@@ -116,192 +108,226 @@ impl Session {
         if id <= self.incoming.highest {
             return Err(Rule::RequestOrder);
         }
-        if self.incoming.in_flight() >= usize::try_from(agreed.limits.requests).unwrap_or(usize::MAX) {
+        if self.incoming.in_flight() >= usize::try_from(self.limits.requests).unwrap_or(usize::MAX) {
             return Err(Rule::RequestLimit);
         }
-        if self.peer_said_goodbye() {
+        if goodbye {
             return Err(Rule::CallAfterGoodbye);
         }
         self.incoming.highest = id;
+        io.in_flight.requests += 1;
         self.incoming.requests.insert(id, Request { deadline: None, expired: false, answered: false });
         Ok(())
     }
 
     /// An admitted request is here.
+    #[inline]
     pub(super) fn handle_call(
         &mut self,
         frame: &mut Frame,
+        io: &mut Io,
         out: &mut dyn Transmit,
         now: &dyn Fn() -> Instant,
     ) -> Result<(), Rule> {
-        let Phase::Open { agreed, .. } = &self.phase else { return Ok(()) };
         let (id, method) = (frame.header.id, frame.header.method);
         let received = if frame.header.flags.contains(Flags::OPTIONS) {
             let received = Received::decode(&frame.payload).map_err(|_| Rule::OptionsForm)?;
-            if received.metadata.len() > usize::from(agreed.limits.metadata_entries)
-                || received.metadata_size > agreed.limits.metadata_length()
-            {
-                return Err(Rule::MetadataLimit);
-            }
+            self.limits.check_received(&received)?;
             received
         } else {
-            Received::none()
+            Received::default()
         };
+        let channels = self.channels.admit(&received.channels, &self.limits, io, out)?;
         // A time too far ahead to be told is no limit.
         let deadline = received.left.and_then(|left| now().checked_add(left));
-        let failure = match self.incoming.bindings.get(&method) {
-            Some(Binding::Same) => {
-                if let Some(at) = deadline {
-                    self.timers.set(at, Timer::Request(id));
-                    if let Some(request) = self.incoming.requests.get_mut(&id) {
-                        request.deadline = deadline;
-                    }
-                }
-                let Received { metadata, body, .. } = received;
-                self.wakers.extend(self.incoming.server.take());
-                self.incoming.queue.push_back(Inbound {
-                    id,
-                    method,
-                    payload: std::mem::take(&mut frame.payload),
-                    body,
-                    metadata,
-                    deadline,
-                });
-                return Ok(());
-            }
-            Some(Binding::Differs(text)) => Failure::InvalidPayload(text.clone()),
-            Some(Binding::Unknown) => Failure::UnknownMethod,
-            None if (self.settings.methods)(method).is_none() => Failure::UnknownMethod,
+        let call = CallId { connection: self.id, id };
+        let (failure, binding) = match self.incoming.bindings.get(&method) {
+            Some(Known::Same) => (None, None),
+            Some(Known::Forwarded(binding)) => (None, Some(Binding::clone(binding))),
+            Some(Known::Differs(text)) => (Some(Failure::InvalidPayload(text.clone())), None),
+            None if matches!((self.methods)(method), Lookup::Unknown) => (Some(Failure::UnknownMethod), None),
             None => return Err(Rule::BindingFirst),
         };
-        self.respond(id, Err(failure), out);
+        if let Some(failure) = failure {
+            self.channels.refuse(&channels, io, out);
+            self.respond(id, Err(failure), io, out);
+            return Ok(());
+        }
+        if let Some(at) = deadline {
+            io.timers.set(at, Timer::Request(call));
+            if let Some(request) = self.incoming.requests.get_mut(&id) {
+                request.deadline = deadline;
+            }
+        }
+        let Received { metadata, body, .. } = received;
+        io.inbox.wake(&mut io.wakers);
+        let payload = std::mem::take(&mut frame.payload);
+        io.inbox.requests.push_back(Inbound {
+            call,
+            method,
+            binding,
+            payload,
+            body,
+            metadata,
+            channels,
+            deadline,
+        });
         Ok(())
     }
 
-    pub(super) fn handle_cancel(&mut self, frame: &Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
+    pub(super) fn handle_cancel(
+        &mut self,
+        frame: &Frame,
+        io: &mut Io,
+        out: &mut dyn Transmit,
+    ) -> Result<(), Rule> {
         let id = frame.header.id;
         if !self.role.other().owns(id) || id > self.incoming.highest {
             return Err(Rule::CancelOfNothing);
         }
-        self.stop(id, Failure::Cancelled, out);
+        self.stop(id, Failure::Cancelled, io, out);
         Ok(())
     }
 
     /// The peer's caller of a request is out of time, whether or not its cancellation has come yet.
-    pub(super) fn request_expired(&mut self, id: u64, out: &mut dyn Transmit) {
+    pub(super) fn request_expired(&mut self, id: u64, io: &mut Io, out: &mut dyn Transmit) {
         if let Some(request) = self.incoming.requests.get_mut(&id) {
             request.deadline = None;
             request.expired = true;
-            self.stop(id, Failure::DeadlineExceeded, out);
+            self.stop(id, Failure::DeadlineExceeded, io, out);
         }
     }
 
     /// A request is not wanted any more: answered at once if nobody handles it yet, else its handler is dropped.
-    fn stop(&mut self, id: u64, failure: Failure, out: &mut dyn Transmit) {
+    fn stop(&mut self, id: u64, failure: Failure, io: &mut Io, out: &mut dyn Transmit) {
         let Some(request) = self.incoming.requests.get(&id) else { return };
         if request.answered {
             return;
         }
-        match self.incoming.queue.iter().position(|inbound| inbound.id == id) {
-            Some(at) => {
-                self.incoming.queue.remove(at);
-                self.respond(id, Err(failure), out);
+        let call = CallId { connection: self.id, id };
+        let queued = io.inbox.requests.iter().position(|inbound| inbound.call == call);
+        match queued.and_then(|at| io.inbox.requests.remove(at)) {
+            Some(inbound) => {
+                self.channels.refuse(&inbound.channels, io, out);
+                self.respond(id, Err(failure), io, out);
             }
             None => {
-                if !self.incoming.cancelled.contains(&id) {
-                    self.wakers.extend(self.incoming.server.take());
-                    self.incoming.cancelled.push(id);
+                if !io.inbox.cancelled.contains(&call) {
+                    io.inbox.wake(&mut io.wakers);
+                    io.inbox.cancelled.push(call);
                 }
             }
         }
     }
 
-    /// What is to be done next for the peer's requests; else whom to wake when there is something, or nobody if whoever
-    /// serves is awake.
+    /// Answers a request, and gives the ID of the first channel that the answer declares. Nothing is declared if the request
+    /// has been answered, the connection is over, or the answer cannot be sent: then a failure is.
     #[inline]
-    pub(crate) fn poll_work(&mut self, waker: Option<&Waker>) -> Poll<Work> {
-        if let Some(id) = self.next_cancelled() {
-            return Poll::Ready(Work::Drop(id));
-        }
-        if let Some(inbound) = self.next_request() {
-            return Poll::Ready(Work::Serve(inbound));
-        }
-        if self.is_over() {
-            return Poll::Ready(Work::Over);
-        }
-        // A driver's own.
-        drop(register(&mut self.incoming.server, waker));
-        Poll::Pending
-    }
-
-    /// The next request to handle.
-    #[inline]
-    pub(super) fn next_request(&mut self) -> Option<Inbound> {
-        self.incoming.queue.pop_front()
-    }
-
-    /// The next request whose handler is to be dropped.
-    #[inline]
-    pub(super) fn next_cancelled(&mut self) -> Option<u64> {
-        self.incoming.cancelled.pop()
-    }
-
-    /// Whether a request waits to be handled, or a handler to be dropped.
-    #[cfg(test)]
-    pub(super) fn has_requests(&self) -> bool {
-        !self.incoming.queue.is_empty() || !self.incoming.cancelled.is_empty()
-    }
-
-    /// Whether no request is in flight.
-    #[cfg(test)]
-    pub(crate) fn is_serving_none(&self) -> bool {
-        self.incoming.in_flight() == 0
-    }
-
-    /// Answers a request. Does nothing if it has been answered, or the session is over.
-    #[inline]
-    pub(crate) fn respond(&mut self, id: u64, result: Result<&dyn Body, Failure>, out: &mut dyn Transmit) {
-        let Phase::Open { agreed, .. } = &self.phase else { return };
-        let limit = agreed.limits.payload;
-        let Some(request) = self.incoming.requests.get(&id).filter(|request| !request.answered) else {
-            return;
-        };
+    pub(super) fn respond(
+        &mut self,
+        id: u64,
+        result: Result<Outcome<'_>, Failure>,
+        io: &mut Io,
+        out: &mut dyn Transmit,
+    ) -> Option<u64> {
+        let request = self.incoming.requests.get(&id).filter(|request| !request.answered)?;
+        let expired = request.expired;
+        let limit = self.limits.payload;
         let failure = match result {
-            Ok(body) if body.length() as u64 <= limit => {
-                return self.answer(id, Kind::Response, body.length(), |place| body.write(place), out);
-            }
-            Ok(body) => Failure::TooLarge { size: body.length() as u64, limit },
-            Err(Failure::Cancelled) if request.expired => Failure::DeadlineExceeded,
+            Ok(outcome) => match self.respond_well(id, outcome, io, out) {
+                Ok(first_channel) => return Some(first_channel),
+                Err(failure) => failure,
+            },
+            Err(Failure::Cancelled) if expired => Failure::DeadlineExceeded,
             Err(failure) if failure.encoded_size() as u64 > limit => {
                 Failure::TooLarge { size: failure.encoded_size() as u64, limit }
             }
             Err(failure) => failure,
         };
-        self.answer(id, Kind::Failure, failure.encoded_size(), |place| failure.encode(place), out);
+        let header = Header { id, connection: self.id, ..Header::new(Kind::Failure) };
+        self.answer(header, failure.encoded_size(), |place| failure.encode(place), io, out);
+        None
+    }
+
+    #[inline]
+    fn respond_well(
+        &mut self,
+        id: u64,
+        outcome: Outcome<'_>,
+        io: &mut Io,
+        out: &mut dyn Transmit,
+    ) -> Result<u64, Failure> {
+        let Outcome { body, metadata, channels } = outcome;
+        let declared = self.channels.plan(channels, &self.limits, &io.cells, out).map_err(|_| {
+            Failure::InvalidPayload("the result has more channels than may be open".to_owned())
+        })?;
+        let options = Options::of(None, metadata, &declared, Instant::now);
+        let header = Header { id, connection: self.id, ..Header::new(Kind::Response) };
+        let Some(options) = options else {
+            self.limits.check_size(body.length())?;
+            self.answer(header, body.length(), |place| body.write(place), io, out);
+            return Ok(0);
+        };
+        if !self.limits.admit(metadata) {
+            let (size, limit) = (metadata.encoded_size() as u64, u64::from(self.limits.metadata_size));
+            return Err(Failure::TooLarge { size, limit });
+        }
+        let length = options.size() + body.length();
+        self.limits.check_size(length)?;
+        let write = |place: &mut [u8]| {
+            let mut to = Writer::new(place);
+            options.encode(&mut to);
+            body.write(to.rest());
+        };
+        self.answer(Header { flags: Flags::OPTIONS, ..header }, length, write, io, out);
+        Ok(self.channels.open(&declared, io, out))
     }
 
     #[inline]
     fn answer(
         &mut self,
-        id: u64,
-        kind: Kind,
+        header: Header,
         length: usize,
         write: impl Fn(&mut [u8]),
+        io: &mut Io,
         out: &mut dyn Transmit,
     ) {
-        let header = Header { id, ..Header::new(kind) };
-        if self.outbox.try_send(header, length, out, &write).is_ok() {
-            self.incoming.answered(id, &mut self.timers);
+        if io.outbox.try_send(header, length, out, &write).is_ok() {
+            self.answered(header.id, io);
             return;
         }
         // Its place is its request's: there are never more answers here than requests in flight.
         let mut bytes = Buffer::new();
         bytes.resize(length, 0);
         write(&mut bytes);
-        self.outbox.keep(header, bytes);
-        if let Some(request) = self.incoming.requests.get_mut(&id) {
+        io.outbox.keep(header, bytes);
+        if let Some(request) = self.incoming.requests.get_mut(&header.id) {
             request.answered = true;
         }
-        self.flush(out);
+    }
+
+    /// An answer is wholly in the link.
+    #[inline]
+    pub(super) fn answered(&mut self, id: u64, io: &mut Io) {
+        if let Some(request) = self.incoming.requests.remove(&id) {
+            io.in_flight.requests -= 1;
+            io.timers.clear(request.deadline, Timer::Request(CallId { connection: self.id, id }));
+        }
+    }
+}
+
+impl Limits {
+    /// Whether what precedes a peer's message is within these limits.
+    pub(super) fn check_received(&self, received: &Received) -> Result<(), Rule> {
+        let within = received.metadata.len() <= usize::from(self.metadata_entries)
+            && received.metadata_size <= self.metadata_length();
+        if within { Ok(()) } else { Err(Rule::MetadataLimit) }
+    }
+
+    /// Whether a message of this length may be sent.
+    #[inline]
+    fn check_size(&self, length: usize) -> Result<(), Failure> {
+        let (size, limit) = (length as u64, self.payload);
+        if size > limit { Err(Failure::TooLarge { size, limit }) } else { Ok(()) }
     }
 }

@@ -8,7 +8,7 @@ use super::Metadata;
 pub struct Limits {
     /// The most bytes of a request or an answer, options included.
     pub payload: u64,
-    /// The most requests in flight, for each direction.
+    /// The most requests in flight on a connection, for each direction.
     pub requests: u32,
     /// The most entries of metadata.
     pub metadata_entries: u16,
@@ -16,8 +16,10 @@ pub struct Limits {
     pub metadata_size: u32,
     /// The bytes that a channel's sender may send before it is granted more.
     pub window: u32,
-    /// The most channels open at a time, for each direction.
+    /// The most channels open at a time on a connection, of those that each side declares.
     pub channels: u32,
+    /// The most virtual connections open at a time, of those that each side opens.
+    pub connections: u32,
 }
 
 /// A limit that makes no sense.
@@ -71,6 +73,7 @@ impl Limits {
             metadata_size: self.metadata_size.min(other.metadata_size),
             window: self.window.min(other.window),
             channels: self.channels.min(other.channels),
+            connections: self.connections.min(other.connections),
         }
     }
 
@@ -103,6 +106,7 @@ impl Default for Limits {
             metadata_size: 64 * 1024,
             window: 64 * 1024,
             channels: 256,
+            connections: 256,
         }
     }
 }

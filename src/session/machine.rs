@@ -5,12 +5,13 @@ use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use super::assembly::Assembly;
+use super::connection::{Connection, ConnectionEnd, Stage};
+use super::connections::Connections;
 use super::handshake::{Hello, LEAST, MAX_HELLO, NEWEST};
-use super::incoming::Incoming;
-use super::outbox::Outbox;
-use super::outgoing::Outgoing;
-use super::timers::{Timer, Timers};
-use super::{CloseReason, Negotiated, ProtocolError, Role, Rule, Settings, Side};
+use super::io::{Io, Room};
+use super::liveness::Liveness;
+use super::timers::Timer;
+use super::{CloseReason, Lookup, Negotiated, ProtocolError, Role, Rule, Settings, Side};
 use crate::link::{Corrupt, Frame, Header, Kind, Peer, Transmit, Transport};
 
 /// A session: frames, commands and time in; frames, wake-ups and a deadline out.
@@ -18,15 +19,10 @@ pub(crate) struct Session {
     pub(super) role: Role,
     pub(super) settings: Settings,
     pub(super) phase: Phase,
-    pub(super) outgoing: Outgoing,
-    pub(super) incoming: Incoming,
+    pub(super) connections: Connections,
+    pub(super) io: Io,
     pub(super) assembly: Assembly,
-    pub(super) outbox: Outbox,
-    pub(super) timers: Timers,
-    /// Those to wake once the step is over.
-    pub(super) wakers: Vec<Waker>,
-    /// Wakers that are of no use any more. They are dropped once the step is over, too: that may run anything.
-    pub(super) spent: Vec<Waker>,
+    pub(super) liveness: Liveness,
     /// Those that wait for the opening or the end.
     waiting: Vec<Waker>,
 }
@@ -64,20 +60,20 @@ pub(super) enum Farewell {
 impl Session {
     /// A session that has not begun.
     pub(crate) fn new(role: Role, settings: Settings) -> Self {
-        let mut timers = Timers::default();
+        let mut settings = settings;
+        let mut io = Io::default();
         if let Some(at) = settings.open_until {
-            timers.set(at, Timer::Handshake);
+            io.timers.set(at, Timer::Handshake);
         }
+        let methods = std::mem::replace(&mut settings.methods, Box::new(|_| Lookup::Unknown));
+        let root = Connection::new(0, role, Stage::Opening, settings.limits, methods);
         Self {
             role,
             phase: Phase::Opening { agreed: None },
-            outgoing: Outgoing::new(role),
-            incoming: Incoming::default(),
+            connections: Connections::new(role, root),
+            io,
             assembly: Assembly::default(),
-            outbox: Outbox::default(),
-            timers,
-            wakers: Vec::new(),
-            spent: Vec::new(),
+            liveness: Liveness::default(),
             waiting: Vec::new(),
             settings,
         }
@@ -87,7 +83,7 @@ impl Session {
     pub(crate) fn start(&mut self, out: &mut dyn Transmit) {
         if self.role == Role::Initiator {
             let hello = self.hello(NEWEST, LEAST).encode();
-            self.outbox.send(Header::new(Kind::Hello), &hello, out);
+            self.io.outbox.send(Header::new(Kind::Hello), &hello, out);
         }
     }
 
@@ -100,13 +96,14 @@ impl Session {
     /// Takes in a frame that the peer sent.
     #[inline]
     pub(crate) fn handle(&mut self, frame: &mut Frame, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
+        self.liveness.heard = true;
         let broken = match &self.phase {
             Phase::Open { .. } | Phase::Opening { .. } if !frame.header.has_known_flags() => Err(Rule::Flags),
             Phase::Open { agreed, .. } => {
                 let limit = agreed.limits.payload_length();
                 self.handle_open(frame, limit, out, now)
             }
-            Phase::Opening { .. } => self.handle_opening(frame, out),
+            Phase::Opening { .. } => self.handle_opening(frame, out, now),
             Phase::Over { .. } => Ok(()),
         };
         if let Err(rule) = broken {
@@ -122,11 +119,16 @@ impl Session {
         out: &mut dyn Transmit,
         now: &dyn Fn() -> Instant,
     ) -> Result<(), Rule> {
-        if frame.header.connection != 0 {
-            return Err(Rule::Connection);
-        }
-        if frame.header.kind == Kind::Call && !self.assembly.is_continued_by(&frame.header) {
-            self.admit(&frame.header)?;
+        let Header { kind, connection: id, .. } = frame.header;
+        if kind == Kind::Call
+            && !self.assembly.is_continued_by(&frame.header)
+            && let Some(connection) = self.connections.get(id)
+            && connection.is_open()
+        {
+            let goodbye = self.peer_said_goodbye();
+            if let Some(connection) = self.connections.get(id) {
+                connection.admit(&frame.header, goodbye, &mut self.io)?;
+            }
         }
         if !self.assembly.accept(frame, limit)? {
             return Ok(());
@@ -134,18 +136,42 @@ impl Session {
         if frame.payload.len() > limit {
             return Err(Rule::PayloadLimit);
         }
-        match frame.header.kind {
-            Kind::Response | Kind::Failure => self.handle_answer(frame),
-            Kind::Call => self.handle_call(frame, out, now),
-            Kind::Bind => self.handle_bind(frame),
-            Kind::Cancel => self.handle_cancel(frame, out),
-            Kind::Goodbye => self.handle_goodbye(frame, out),
-            Kind::ProtocolError => self.handle_protocol_error(frame),
-            Kind::Hello | Kind::Welcome | Kind::Confirm | Kind::Refuse => Err(Rule::HandshakeOrder),
+        match kind {
+            Kind::Ping => return self.handle_ping(frame, out),
+            Kind::Pong => return self.handle_pong(frame),
+            Kind::Goodbye => return self.handle_goodbye(frame, out),
+            Kind::ProtocolError => return self.handle_protocol_error(frame),
+            Kind::Hello | Kind::Welcome | Kind::Confirm | Kind::Refuse => return Err(Rule::HandshakeOrder),
+            _ => self.liveness.busy = true,
+        }
+        match kind {
+            Kind::Open => return self.handle_open_connection(frame, out),
+            Kind::Accept | Kind::Reject => return self.handle_verdict(frame),
+            Kind::Close => return self.handle_close_connection(frame),
+            _ => {}
+        }
+        let Some(connection) = self.connections.get(id) else { return self.stale_connection(id) };
+        match connection.stage {
+            Stage::Open => {}
+            Stage::Over { .. } => return Ok(()),
+            Stage::Opening | Stage::Asked => return Err(Rule::Connection),
+        }
+        let io = &mut self.io;
+        match kind {
+            Kind::Response | Kind::Failure => connection.handle_answer(frame, io, out),
+            Kind::Call => connection.handle_call(frame, io, out, now),
+            Kind::Bind => connection.handle_bind(frame),
+            Kind::Cancel => connection.handle_cancel(frame, io, out),
+            _ => connection.channels.handle(frame, io, out),
         }
     }
 
-    fn handle_opening(&mut self, frame: &mut Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
+    fn handle_opening(
+        &mut self,
+        frame: &mut Frame,
+        out: &mut dyn Transmit,
+        now: &dyn Fn() -> Instant,
+    ) -> Result<(), Rule> {
         if frame.header.connection != 0 {
             return Err(Rule::Connection);
         }
@@ -157,8 +183,8 @@ impl Session {
         }
         match (frame.header.kind, self.role) {
             (Kind::Hello, Role::Acceptor) => self.handle_hello(frame, out),
-            (Kind::Welcome, Role::Initiator) => self.handle_welcome(frame, out),
-            (Kind::Confirm, Role::Acceptor) => self.handle_confirm(frame),
+            (Kind::Welcome, Role::Initiator) => self.handle_welcome(frame, out, now),
+            (Kind::Confirm, Role::Acceptor) => self.handle_confirm(frame, now),
             (Kind::Refuse, _) => self.handle_refuse(frame),
             (Kind::ProtocolError, _) => self.handle_protocol_error(frame),
             (Kind::Goodbye, _) => {
@@ -166,9 +192,7 @@ impl Session {
                 Ok(())
             }
             (Kind::Hello | Kind::Welcome | Kind::Confirm, _) => Err(Rule::HandshakeOrder),
-            (Kind::Bind | Kind::Call | Kind::Response | Kind::Failure | Kind::Cancel, _) => {
-                Err(Rule::HandshakeFirst)
-            }
+            _ => Err(Rule::HandshakeFirst),
         }
     }
 
@@ -189,17 +213,21 @@ impl Session {
 
     /// A frame that goes out before the end if there is room for it; whatever else waits does not.
     pub(super) fn last_words(&mut self, kind: Kind, bytes: &[u8], out: &mut dyn Transmit) {
-        self.outbox.clear();
+        self.io.outbox.clear();
         // Without room the peer sees the end of the link instead.
-        let _untold =
-            self.outbox.try_send(Header::new(kind), bytes.len(), out, |place| place.copy_from_slice(bytes));
+        let _untold = self
+            .io
+            .outbox
+            .try_send(Header::new(kind), bytes.len(), out, |place| place.copy_from_slice(bytes));
     }
 
     /// The link is gone.
     pub(crate) fn link_lost(&mut self, reason: CloseReason) {
         // A peer that has said goodbye may leave once it has all its answers.
         match self.parted() {
-            Some(polite) if self.outgoing.is_idle() && reason == CloseReason::PeerDied => self.end(polite),
+            Some(polite) if self.io.in_flight.calls == 0 && reason == CloseReason::PeerDied => {
+                self.end(polite)
+            }
             _ => self.end(reason),
         }
     }
@@ -211,58 +239,100 @@ impl Session {
             Phase::Opening { .. } => None,
             Phase::Open { agreed, .. } => Some(Arc::clone(agreed)),
         };
-        self.outgoing.end(&reason, &mut self.wakers);
-        self.incoming.end(&mut self.wakers);
+        for connection in self.connections.all() {
+            connection.finish(ConnectionEnd::Closed(reason.clone()), false, &mut self.io);
+        }
+        self.connections.reap_all();
+        self.io.inbox.requests.clear();
+        self.io.inbox.opens.clear();
+        self.io.inbox.closed.clear();
+        self.io.inbox.wake(&mut self.io.wakers);
         self.assembly = Assembly::default();
-        self.outbox.clear();
-        self.timers.clear_all();
-        self.wakers.append(&mut self.waiting);
+        self.io.outbox.clear();
+        self.io.room = Room::default();
+        self.io.timers.clear_all();
+        self.io.wakers.append(&mut self.waiting);
         self.phase = Phase::Over { agreed, reason };
     }
 
-    /// Wakes those that wait for the opening.
-    pub(super) fn opened(&mut self, agreed: Arc<Negotiated>) {
-        self.timers.clear(self.settings.open_until, Timer::Handshake);
-        self.wakers.append(&mut self.waiting);
+    /// The handshake is done.
+    pub(super) fn opened(&mut self, agreed: Arc<Negotiated>, now: Instant) {
+        self.io.timers.clear(self.settings.open_until, Timer::Handshake);
+        self.io.wakers.append(&mut self.waiting);
+        let root = &mut self.connections.root;
+        root.limits = agreed.limits;
+        root.stage = Stage::Open;
+        root.wake_turns(&mut self.io);
         self.phase = Phase::Open { agreed, farewell: Farewell::None };
-        self.wake_turns();
-        self.wake_turns();
+        self.watch(now);
     }
 
     /// Writes what waits for room in the link.
     pub(crate) fn flush(&mut self, out: &mut dyn Transmit) {
-        let Self { outbox, outgoing, incoming, timers, .. } = self;
-        outbox.flush(out, |header| match header.kind {
-            Kind::Call => outgoing.sent(header.id),
-            Kind::Response | Kind::Failure => incoming.answered(header.id, timers),
-            _ => {}
-        });
-        if self.outgoing.starves_no_more(&self.outbox, out) {
-            self.wake_turns();
+        while let Some(header) = self.io.outbox.next_sent(out) {
+            let Some(connection) = self.connections.get(header.connection) else { continue };
+            match header.kind {
+                Kind::Call => connection.outgoing.sent(header.id),
+                Kind::Response | Kind::Failure => connection.answered(header.id, &mut self.io),
+                Kind::Reject | Kind::Close => self.said_last(header.connection),
+                _ => {}
+            }
+        }
+        if self.io.room.is_there(&self.io.outbox, out) {
+            self.wake_those_without_room();
+        }
+    }
+
+    /// There is room again, for which callers and senders wait.
+    fn wake_those_without_room(&mut self) {
+        for id in std::mem::take(&mut self.io.room.callers) {
+            if let Some(connection) = self.connections.get(id) {
+                connection.wake_turns(&mut self.io);
+            }
+        }
+        for channel in std::mem::take(&mut self.io.room.senders) {
+            if let Some(connection) = self.connections.get(channel.connection) {
+                connection.channels.room(channel.id, &mut self.io);
+            }
         }
     }
 
     /// Whether something waits for room in the link.
     #[inline]
     pub(crate) fn wants_space(&self) -> bool {
-        !self.outbox.is_empty() || self.outgoing.is_starved()
+        !self.io.outbox.is_empty() || self.io.room.is_waited_for()
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) must be called.
     #[inline]
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        self.io.timers.next()
     }
 
     /// Does whatever is due at `now`.
     pub(crate) fn handle_timeout(&mut self, now: Instant, out: &mut dyn Transmit) {
-        while let Some(timer) = self.timers.take_due(now) {
+        while let Some(timer) = self.io.timers.take_due(now) {
+            let (connections, io) = (&mut self.connections, &mut self.io);
             match timer {
                 Timer::Handshake => self.end(CloseReason::HandshakeTimeout),
                 Timer::Goodbye => self.close(CloseReason::Local, out),
-                Timer::Call(id) => self.call_expired(id, out),
-                Timer::Request(id) => self.request_expired(id, out),
-                Timer::Turn(ticket) => self.outgoing.turns.expire(ticket, &mut self.wakers),
+                Timer::Keepalive => self.check_alive(now, out),
+                Timer::Idle => self.check_idle(now, out),
+                Timer::Call(call) => {
+                    if let Some(connection) = connections.get(call.connection) {
+                        connection.call_expired(call.id, io, out);
+                    }
+                }
+                Timer::Request(call) => {
+                    if let Some(connection) = connections.get(call.connection) {
+                        connection.request_expired(call.id, io, out);
+                    }
+                }
+                Timer::Turn(id, ticket) => {
+                    if let Some(connection) = connections.get(id) {
+                        connection.outgoing.turns.expire(ticket, &mut io.wakers);
+                    }
+                }
             }
         }
     }
@@ -270,15 +340,15 @@ impl Session {
     /// Those to wake after this step.
     #[inline]
     pub(crate) fn take_wakers(&mut self, into: &mut Vec<Waker>) {
-        if !self.wakers.is_empty() {
-            into.append(&mut self.wakers);
+        if !self.io.wakers.is_empty() {
+            into.append(&mut self.io.wakers);
         }
     }
 
     /// Wakers to drop after this step.
     #[inline]
     pub(crate) fn take_spent(&mut self) -> Vec<Waker> {
-        if self.spent.is_empty() { Vec::new() } else { std::mem::take(&mut self.spent) }
+        if self.io.spent.is_empty() { Vec::new() } else { std::mem::take(&mut self.io.spent) }
     }
 
     /// What carries the frames.

@@ -1,5 +1,7 @@
 //! A method as both sides know it.
 
+use std::sync::Arc;
+
 /// A method as both sides know it; generated code holds one static for each.
 #[derive(Debug)]
 pub struct Method {
@@ -12,3 +14,76 @@ pub struct Method {
     /// Hash of the canonical description of argument, result and error types.
     pub types: fn() -> u64,
 }
+
+/// A method as its caller has bound it, for a side that forwards calls and does not know their types.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bound {
+    /// Its ID.
+    pub(crate) id: u64,
+    /// The service's name.
+    pub(crate) service: String,
+    /// The method's name.
+    pub(crate) name: String,
+    /// The hash of its types.
+    pub(crate) types: u64,
+}
+
+/// Which method a call is of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Callee<'a> {
+    /// One whose types are known here.
+    Known(&'static Method),
+    /// One that is forwarded.
+    Forwarded(&'a Bound),
+}
+
+impl Callee<'_> {
+    #[inline]
+    pub(crate) fn id(&self) -> u64 {
+        match self {
+            Self::Known(method) => method.id,
+            Self::Forwarded(bound) => bound.id,
+        }
+    }
+
+    pub(crate) fn types(&self) -> u64 {
+        match self {
+            Self::Known(method) => (method.types)(),
+            Self::Forwarded(bound) => bound.types,
+        }
+    }
+
+    /// The names of the service and of the method.
+    pub(crate) fn names(&self) -> [&str; 2] {
+        match self {
+            Self::Known(method) => [method.service, method.name],
+            Self::Forwarded(bound) => [&bound.service, &bound.name],
+        }
+    }
+}
+
+impl From<&'static Method> for Callee<'_> {
+    fn from(method: &'static Method) -> Self {
+        Self::Known(method)
+    }
+}
+
+/// What a side does about calls of a method.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lookup {
+    /// It does not serve it.
+    Unknown,
+    /// It serves it.
+    Served(&'static Method),
+    /// It forwards it to somebody who may.
+    Forwarded,
+}
+
+impl From<Option<&'static Method>> for Lookup {
+    fn from(method: Option<&'static Method>) -> Self {
+        method.map_or(Self::Unknown, Self::Served)
+    }
+}
+
+/// A method as its caller has bound it, shared by its calls.
+pub(crate) type Binding = Arc<Bound>;

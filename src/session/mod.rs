@@ -22,18 +22,27 @@
 
 mod assembly;
 mod call;
+mod cells;
+mod channels;
 mod close;
+mod commands;
+mod connection;
+mod connections;
 mod control;
 mod failure;
 mod handshake;
+mod id;
 mod incoming;
+mod io;
 mod limits;
+mod liveness;
 mod machine;
 mod metadata;
 mod method;
 mod options;
 mod outbox;
 mod outgoing;
+mod rejection;
 mod rule;
 mod settings;
 #[cfg(any(fuzzing, test))]
@@ -46,14 +55,24 @@ mod timers;
 mod turns;
 mod wire;
 
-pub(crate) use call::{Answer, CallRequest, Inbound, StartCall, Work};
+pub use call::ConnectionSettings;
+pub(crate) use call::{
+    Answer, CallRequest, Declared, Inbound, OpenRequest, Outcome, Response, StartCall, Started, Wish, Work,
+};
+pub(crate) use channels::{Gone, ITEM_LENGTH, ITEM_OVERHEAD, ItemRun, Items, Received};
 pub use close::{CloseReason, ProtocolError, Side};
+pub(crate) use connection::{ConnectionEnd, Methods};
+pub(crate) use connections::OpenRefused;
 pub(crate) use failure::Failure;
 pub use handshake::Refusal;
+pub(crate) use id::{CallId, ChannelId, Flow};
 pub use limits::{BadLimit, Limits};
+pub use liveness::Keepalive;
 pub(crate) use machine::Session;
 pub use metadata::{Entry, Metadata, MetadataError, Value};
 pub use method::Method;
+pub(crate) use method::{Binding, Bound, Callee, Lookup};
+pub use rejection::{RejectReason, Rejection};
 pub use rule::Rule;
 pub(crate) use settings::Settings;
 pub use settings::{Negotiated, Role};

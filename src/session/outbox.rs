@@ -1,12 +1,16 @@
 //! Messages that found no room in the link, or need more than one frame, in the order in which they go out.
 //!
 //! It is bounded because every message in it has a slot elsewhere: an answer its request's, a call or a cancellation
-//! its call's; the others are sent once in a session.
+//! its call's, a verdict or an end its connection's, an item its channel's; of what only the latest counts there is one
+//! for each channel and for the session; the others are sent once in a session.
+//!
+//! While a message goes out in fragments others may go in between, but for those that must not overtake it: items keep
+//! behind what declares their channel and behind earlier items, and answers behind items.
 
 use std::collections::VecDeque;
 
 use super::assembly::SIZE;
-use crate::link::{Buffer, Flags, Full, Header, Transmit};
+use crate::link::{Buffer, Flags, Full, Header, Kind, Transmit};
 
 /// A message on its way.
 #[derive(Debug)]
@@ -29,9 +33,15 @@ impl Outbox {
         self.waiting.is_empty()
     }
 
-    /// Whether the first message is one that goes in fragments and has begun to: others may go in between.
-    fn only_fragments(&self) -> bool {
-        self.waiting.len() == 1 && self.waiting.front().is_some_and(|message| message.sent > 0)
+    /// Whether a message may go out before those that wait: nothing waits but the rest of one that it may overtake.
+    #[inline]
+    fn lets_pass(&self, header: &Header) -> bool {
+        match self.waiting.front() {
+            None => true,
+            Some(message) => {
+                self.waiting.len() == 1 && message.sent > 0 && may_overtake(header, &message.header)
+            }
+        }
     }
 
     /// Writes a message of one frame into the link.
@@ -46,7 +56,7 @@ impl Outbox {
         out: &mut dyn Transmit,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), Full> {
-        if length > out.max_payload() || !(self.waiting.is_empty() || self.only_fragments()) {
+        if length > out.max_payload() || !self.lets_pass(&header) {
             return Err(Full);
         }
         write(out.reserve(length)?);
@@ -55,9 +65,13 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whether a message of one frame and this length would go out now.
+    /// Whether a message of one frame and this length might go out now.
     pub(super) fn has_room(&self, length: usize, out: &mut dyn Transmit) -> bool {
-        (self.waiting.is_empty() || self.only_fragments()) && out.reserve(length).is_ok()
+        let passes = match self.waiting.front() {
+            None => true,
+            Some(message) => self.waiting.len() == 1 && message.sent > 0,
+        };
+        passes && out.reserve(length).is_ok()
     }
 
     /// Sends a message now, or keeps it until there is room. It never overtakes another.
@@ -66,6 +80,17 @@ impl Outbox {
             || self.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_err()
         {
             self.keep(header, Buffer::copy_of(bytes));
+        }
+    }
+
+    /// Like [`send`](Self::send), in place of an earlier message of the same kind, connection and ID that still waits.
+    pub(super) fn send_latest(&mut self, header: Header, bytes: &[u8], out: &mut dyn Transmit) {
+        let same = |known: &Header| {
+            (known.kind, known.connection, known.id) == (header.kind, header.connection, header.id)
+        };
+        match self.waiting.iter_mut().find(|message| message.sent == 0 && same(&message.header)) {
+            Some(message) => message.bytes = Buffer::copy_of(bytes),
+            None => self.send(header, bytes, out),
         }
     }
 
@@ -80,18 +105,14 @@ impl Outbox {
         found.and_then(|at| self.waiting.remove(at)).is_some()
     }
 
-    /// Writes what there is room for; calls `sent` for each message that is wholly in the link.
-    pub(super) fn flush(&mut self, out: &mut dyn Transmit, mut sent: impl FnMut(&Header)) {
+    /// Writes what there is room for, until a message is wholly in the link.
+    pub(super) fn next_sent(&mut self, out: &mut dyn Transmit) -> Option<Header> {
         while let Some(message) = self.waiting.front_mut() {
-            match message.advance(out) {
-                Ok(true) => {
-                    sent(&message.header);
-                    self.waiting.pop_front();
-                }
-                Ok(false) => {}
-                Err(Full) => return,
+            if message.advance(out).ok()? {
+                return self.waiting.pop_front().map(|message| message.header);
             }
         }
+        None
     }
 
     /// The bytes of all messages that wait.
@@ -102,6 +123,23 @@ impl Outbox {
 
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
+    }
+}
+
+/// Whether a whole message may go out while the rest of another one waits.
+#[inline]
+fn may_overtake(header: &Header, fragments: &Header) -> bool {
+    if header.connection != fragments.connection {
+        return true;
+    }
+    match header.kind {
+        Kind::Response | Kind::Failure => fragments.kind != Kind::Item,
+        Kind::Item | Kind::End | Kind::Reset | Kind::Credit | Kind::Starved => match fragments.kind {
+            Kind::Item => fragments.id != header.id,
+            Kind::Call | Kind::Response => false,
+            _ => true,
+        },
+        _ => true,
     }
 }
 

@@ -1,23 +1,27 @@
-//! The calls that this side makes.
+//! The calls that this side makes on a connection.
 
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::machine::{Farewell, Phase, register};
-use super::options::Options;
-use super::outbox::Outbox;
+use super::connection::Connection;
+use super::io::Io;
+use super::machine::register;
+use super::options::{Options, Received};
 use super::timers::Timer;
 use super::turns::{Turns, Wait};
 use super::wire::{Writer, short, shortened};
-use super::{Answer, CallRequest, CloseReason, Failure, Limits, Method, Role, Rule, Session, StartCall};
+use super::{
+    Answer, CallId, CallRequest, Callee, CloseReason, Failure, Limits, Response, Role, Rule, StartCall,
+    Started,
+};
 use crate::link::{Buffer, Flags, Frame, Header, Kind, Transmit};
 
 /// The most bytes of a name in a binding; a name is for people to read.
 const NAME: usize = 255;
 
-/// The calls that this side makes.
+/// The calls that this side makes on a connection.
 pub(super) struct Outgoing {
     /// The ID of the next request.
     next: u64,
@@ -28,8 +32,6 @@ pub(super) struct Outgoing {
     bound: FxHashSet<u64>,
     /// Those that wait until they may call.
     pub(super) turns: Turns,
-    /// How much room somebody has waited for in vain.
-    starved: Option<usize>,
 }
 
 /// A call in flight.
@@ -59,33 +61,23 @@ impl Outgoing {
             calls: FxHashMap::default(),
             bound: FxHashSet::default(),
             turns: Turns::default(),
-            starved: None,
         }
     }
 
     /// Whether nothing at all is kept of any call.
-    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.live == 0
-    }
-
+    /// Whether a single call is about: no other is awaited, and no other's answer is still to be fetched.
     #[inline]
-    pub(super) fn is_starved(&self) -> bool {
-        self.starved.is_some()
+    pub(super) fn has_one(&self) -> bool {
+        self.calls.len() == 1
     }
 
-    /// Whether there is room again that a caller has waited for.
-    pub(super) fn starves_no_more(&mut self, outbox: &Outbox, out: &mut dyn Transmit) -> bool {
-        let Some(length) = self.starved else { return false };
-        let room = outbox.has_room(length, out);
-        if room {
-            self.starved = None;
-        }
-        room
+    /// How many callers' answers are awaited or to be fetched.
+    pub(super) fn count(&self) -> usize {
+        self.calls.len()
     }
 
     /// A message that had to wait is wholly in the link.
@@ -95,20 +87,20 @@ impl Outgoing {
         }
     }
 
-    /// The session is over: whoever waits gets an answer that says so.
-    pub(super) fn end(&mut self, reason: &CloseReason, wakers: &mut Vec<Waker>) {
+    /// The connection is over: whoever waits gets an answer that says so.
+    pub(super) fn end(&mut self, reason: &CloseReason, io: &mut Io) {
         self.calls.retain(|_, call| match &mut call.state {
             State::Waiting(waker) => {
-                wakers.extend(waker.take());
+                io.wakers.extend(waker.take());
                 call.state = State::Answered(disconnected(reason, call.sent));
                 true
             }
             State::Answered(_) | State::Expired => true,
             State::Abandoned => false,
         });
+        io.in_flight.calls -= self.live as usize;
         self.live = 0;
-        self.starved = None;
-        self.turns.wake(usize::MAX, wakers);
+        self.turns.wake(usize::MAX, &mut io.wakers);
     }
 
     /// Whether a request under this ID has been made.
@@ -117,42 +109,38 @@ impl Outgoing {
     }
 }
 
-fn disconnected(reason: &CloseReason, maybe_executed: bool) -> Answer {
+pub(super) fn disconnected(reason: &CloseReason, maybe_executed: bool) -> Answer {
     Answer::Disconnected { reason: reason.clone(), maybe_executed }
 }
 
-impl Session {
+impl Connection {
     /// Sends a request if it may be sent now.
     #[inline]
-    pub(crate) fn start_call(
+    pub(super) fn start_call(
         &mut self,
         call: &CallRequest<'_>,
         now: impl FnOnce() -> Instant,
+        io: &mut Io,
         out: &mut dyn Transmit,
     ) -> StartCall {
-        let limits = match &self.phase {
-            Phase::Open { agreed, farewell: Farewell::None } => agreed.limits,
-            Phase::Open { farewell, .. } => {
-                let ours = matches!(farewell, Farewell::Said | Farewell::Answered);
-                let reason = if ours { CloseReason::Local } else { CloseReason::Goodbye };
-                return StartCall::Refused(disconnected(&reason, false));
-            }
-            Phase::Opening { .. } => return StartCall::Busy,
-            Phase::Over { reason, .. } => return StartCall::Refused(disconnected(reason, false)),
+        let declared = match self.channels.plan(call.channels, &self.limits, &io.cells, out) {
+            Ok(declared) => declared,
+            Err(failure) => return StartCall::Refused(Answer::Failure(failure)),
         };
-        let options = Options::of(call, now);
-        if let Some(refused) = refused(call, options.as_ref(), &limits) {
+        let options = Options::of(call.deadline, call.metadata, &declared, now);
+        if let Some(refused) = refused(call, options.as_ref(), &self.limits) {
             return StartCall::Refused(Answer::Failure(refused));
         }
-        if self.outgoing.live >= limits.requests {
+        if self.outgoing.live >= self.limits.requests {
             return StartCall::Busy;
         }
-        if !self.outgoing.bound.contains(&call.method.id) {
-            self.bind(call.method, out);
+        let method = call.method.id();
+        if !self.outgoing.bound.contains(&method) {
+            self.bind(call.method, io, out);
         }
         let id = self.outgoing.next;
         let flags = if options.is_some() { Flags::OPTIONS } else { Flags::NONE };
-        let header = Header { id, method: call.method.id, flags, ..Header::new(Kind::Call) };
+        let header = Header { id, method, flags, connection: self.id, ..Header::new(Kind::Call) };
         let length = options.map_or(0, |options| options.size()) + call.body.length();
         let write = |place: &mut [u8]| match &options {
             None => call.body.write(place),
@@ -162,55 +150,58 @@ impl Session {
                 call.body.write(to.rest());
             }
         };
-        let sent = self.outbox.try_send(header, length, out, write).is_ok();
+        let sent = io.outbox.try_send(header, length, out, write).is_ok();
         if !sent {
-            if length <= out.max_payload() || !self.outbox.is_empty() {
-                self.outgoing.starved = Some(length.min(out.max_payload()));
+            if length <= out.max_payload() || !io.outbox.is_empty() {
+                io.room.wait_for(length.min(out.max_payload()));
+                io.room.callers.push(self.id);
                 return StartCall::Busy;
             }
             let mut bytes = Buffer::new();
             bytes.resize(length, 0);
             write(&mut bytes);
-            self.outbox.keep(header, bytes);
-            self.flush(out);
+            io.outbox.keep(header, bytes);
         }
         self.outgoing.next += 2;
         self.outgoing.live += 1;
-        // A message that `flush` has wholly sent was not listed yet; then nothing of it waits any more.
-        let sent = sent || self.outbox.is_empty();
+        io.in_flight.calls += 1;
         let state = State::Waiting(None);
         self.outgoing.calls.insert(id, Call { state, deadline: call.deadline, sent });
+        let call_id = CallId { connection: self.id, id };
         if let Some(at) = call.deadline {
-            self.timers.set(at, Timer::Call(id));
+            io.timers.set(at, Timer::Call(call_id));
         }
-        StartCall::Started(id)
+        let first_channel = self.channels.open(&declared, io, out);
+        StartCall::Started(Started { call: call_id, first_channel })
     }
 
     /// Tells the peer of a method before its first call.
     #[cold]
-    fn bind(&mut self, method: &'static Method, out: &mut dyn Transmit) {
+    fn bind(&mut self, method: Callee<'_>, io: &mut Io, out: &mut dyn Transmit) {
         let mut bytes = Vec::new();
-        bytes.extend_from_slice(&(method.types)().to_le_bytes());
-        for name in [method.service, method.name] {
+        bytes.extend_from_slice(&method.types().to_le_bytes());
+        for name in method.names() {
             let name = shortened(name, NAME);
             bytes.extend_from_slice(&short(name.len()));
             bytes.extend_from_slice(name.as_bytes());
         }
-        self.outbox.send(Header { method: method.id, ..Header::new(Kind::Bind) }, &bytes, out);
-        self.outgoing.bound.insert(method.id);
+        let header = Header { method: method.id(), connection: self.id, ..Header::new(Kind::Bind) };
+        io.outbox.send(header, &bytes, out);
+        self.outgoing.bound.insert(method.id());
     }
 
     /// Registers a caller that was told to wait; gives its answer instead if its time is over.
-    pub(crate) fn wait_turn(
+    pub(super) fn wait_turn(
         &mut self,
         ticket: &mut Option<u64>,
         deadline: Option<Instant>,
         waker: &Waker,
+        io: &mut Io,
     ) -> Option<Answer> {
-        match self.outgoing.turns.wait(ticket, deadline, waker, &mut self.spent) {
+        match self.outgoing.turns.wait(ticket, deadline, waker, &mut io.spent) {
             Wait::Registered(ticket) => {
                 if let Some(at) = deadline {
-                    self.timers.set(at, Timer::Turn(ticket));
+                    io.timers.set(at, Timer::Turn(self.id, ticket));
                 }
                 None
             }
@@ -220,41 +211,33 @@ impl Session {
     }
 
     /// A caller waits for its turn no more, because it has had it or is gone.
-    pub(crate) fn abandon(&mut self, ticket: u64) {
-        let deadline = self.outgoing.turns.leave(ticket, &mut self.spent);
-        self.timers.clear(deadline, Timer::Turn(ticket));
-        self.wake_turns();
+    pub(super) fn abandon(&mut self, ticket: u64, io: &mut Io) {
+        let deadline = self.outgoing.turns.leave(ticket, &mut io.spent);
+        io.timers.clear(deadline, Timer::Turn(self.id, ticket));
+        self.wake_turns(io);
     }
 
     /// Wakes as many of those that wait as may call now.
-    pub(super) fn wake_turns(&mut self) {
-        let free = match &self.phase {
-            Phase::Opening { .. } => return,
-            Phase::Open { agreed, farewell: Farewell::None } => {
-                agreed.limits.requests.saturating_sub(self.outgoing.live)
-            }
-            // They are all refused.
-            Phase::Open { .. } | Phase::Over { .. } => u32::MAX,
-        };
-        let free = usize::try_from(free).unwrap_or(usize::MAX);
-        self.outgoing.turns.wake(free, &mut self.wakers);
+    pub(super) fn wake_turns(&mut self, io: &mut Io) {
+        let free = self.limits.requests.saturating_sub(self.outgoing.live);
+        self.outgoing.turns.wake(free as usize, &mut io.wakers);
     }
 
     /// The answer to a request, if it is here; else whom to wake when it is, or nobody if its caller is awake.
     #[inline]
-    pub(crate) fn poll_answer(&mut self, id: u64, waker: Option<&Waker>) -> Poll<Answer> {
+    pub(super) fn poll_answer(&mut self, id: u64, waker: Option<&Waker>, io: &mut Io) -> Poll<Answer> {
         let Some(call) = self.outgoing.calls.get_mut(&id) else {
             // Asked again after the answer was given.
             return Poll::Ready(Answer::Failure(Failure::Cancelled));
         };
         match &mut call.state {
             State::Waiting(known) => {
-                self.spent.extend(register(known, waker));
+                io.spent.extend(register(known, waker));
                 Poll::Pending
             }
             State::Expired => {
                 call.state = State::Abandoned;
-                if self.is_over() {
+                if self.end().is_some() {
                     self.outgoing.calls.remove(&id);
                 }
                 Poll::Ready(Answer::Failure(Failure::DeadlineExceeded))
@@ -268,43 +251,53 @@ impl Session {
     }
 
     /// The caller of a request is gone: the peer is told, and its answer is dropped when it comes.
-    pub(crate) fn cancel(&mut self, id: u64, out: &mut dyn Transmit) {
-        let over = self.is_over();
+    pub(super) fn cancel(&mut self, id: u64, io: &mut Io, out: &mut dyn Transmit) {
+        let over = self.end().is_some();
         let Some(call) = self.outgoing.calls.get_mut(&id) else { return };
         match &mut call.state {
             State::Waiting(waker) => {
-                self.spent.extend(waker.take());
+                io.spent.extend(waker.take());
                 call.state = State::Abandoned;
-                self.withdraw(id, out);
+                self.withdraw(id, io, out);
             }
             State::Expired if !over => call.state = State::Abandoned,
-            State::Expired | State::Answered(_) => drop(self.outgoing.calls.remove(&id)),
+            State::Expired | State::Answered(_) => {
+                if let Some(Call { state: State::Answered(Answer::Response(response)), .. }) =
+                    self.outgoing.calls.remove(&id)
+                {
+                    self.channels.refuse(&response.channels, io, out);
+                }
+            }
             State::Abandoned => {}
         }
     }
 
     /// The caller of a request is out of time.
-    pub(super) fn call_expired(&mut self, id: u64, out: &mut dyn Transmit) {
+    pub(super) fn call_expired(&mut self, id: u64, io: &mut Io, out: &mut dyn Transmit) {
         let Some(call) = self.outgoing.calls.get_mut(&id) else { return };
         call.deadline = None;
         if let State::Waiting(waker) = &mut call.state {
-            self.wakers.extend(waker.take());
+            io.wakers.extend(waker.take());
             call.state = State::Expired;
-            self.withdraw(id, out);
+            self.withdraw(id, io, out);
         }
     }
 
     /// Tells the peer that an answer is not wanted, or takes the request back if nothing of it was sent.
-    fn withdraw(&mut self, id: u64, out: &mut dyn Transmit) {
-        if self.outbox.take_back(|header| header.kind == Kind::Call && header.id == id) {
-            self.call_ended(id);
+    fn withdraw(&mut self, id: u64, io: &mut Io, out: &mut dyn Transmit) {
+        let connection = self.id;
+        let is_it =
+            |header: &Header| (header.kind, header.connection, header.id) == (Kind::Call, connection, id);
+        // A request that declares channels is not taken back: what their ends have to say to the peer may wait behind it.
+        if self.channels.is_empty() && io.outbox.take_back(is_it) {
+            self.call_ended(id, io);
         } else {
-            self.outbox.send(Header { id, ..Header::new(Kind::Cancel) }, &[], out);
+            io.outbox.send(Header { id, connection, ..Header::new(Kind::Cancel) }, &[], out);
         }
     }
 
     /// A request's slot is free.
-    fn call_ended(&mut self, id: u64) {
+    fn call_ended(&mut self, id: u64, io: &mut Io) {
         let Some(call) = self.outgoing.calls.get_mut(&id) else { return };
         let deadline = call.deadline.take();
         match call.state {
@@ -314,43 +307,78 @@ impl Session {
             }
             State::Waiting(_) | State::Answered(_) => {}
         }
-        self.timers.clear(deadline, Timer::Call(id));
+        io.timers.clear(deadline, Timer::Call(CallId { connection: self.id, id }));
         self.outgoing.live -= 1;
-        self.wake_turns();
+        io.in_flight.calls -= 1;
+        self.wake_turns(io);
     }
 
-    pub(super) fn handle_answer(&mut self, frame: &mut Frame) -> Result<(), Rule> {
+    #[inline]
+    pub(super) fn handle_answer(
+        &mut self,
+        frame: &mut Frame,
+        io: &mut Io,
+        out: &mut dyn Transmit,
+    ) -> Result<(), Rule> {
         let id = frame.header.id;
+        let kind = frame.header.kind;
+        let options = frame.header.flags.contains(Flags::OPTIONS);
+        let payload = std::mem::take(&mut frame.payload);
+        // Whatever becomes of the answer, its channels are declared: their IDs are seen.
+        let response = match kind {
+            Kind::Response if options => Some(self.received_response(&payload, io, out)?),
+            Kind::Response => Some(Response::default()),
+            _ => None,
+        };
         let Some(call) = self.outgoing.calls.get_mut(&id) else {
             // Its caller withdrew it before it was sent, or the peer answers twice, which harms nobody.
-            return if self.outgoing.was_made(self.role, id) { Ok(()) } else { Err(Rule::AnswerToNothing) };
+            let was_made = self.outgoing.was_made(self.role, id);
+            self.refuse(response, io, out);
+            return if was_made { Ok(()) } else { Err(Rule::AnswerToNothing) };
         };
-        if let State::Answered(_) = call.state {
-            return Ok(());
+        match &mut call.state {
+            State::Answered(_) => {
+                self.refuse(response, io, out);
+                return Ok(());
+            }
+            State::Waiting(waker) => {
+                let answer = match response {
+                    Some(response) => Answer::Response(Response { payload, ..response }),
+                    None => Answer::Failure(Failure::decode(payload).map_err(|_| Rule::FailureForm)?),
+                };
+                io.wakers.extend(waker.take());
+                call.state = State::Answered(answer);
+            }
+            State::Abandoned | State::Expired => {
+                if response.is_none() {
+                    Failure::decode(payload).map_err(|_| Rule::FailureForm)?;
+                }
+                self.refuse(response, io, out);
+            }
         }
-        let payload = std::mem::take(&mut frame.payload);
-        let answer = match frame.header.kind {
-            Kind::Response => Answer::Response(payload),
-            _ => Answer::Failure(Failure::decode(payload).map_err(|_| Rule::FailureForm)?),
-        };
-        if let State::Waiting(waker) = &mut call.state {
-            self.wakers.extend(waker.take());
-            call.state = State::Answered(answer);
-        }
-        self.call_ended(id);
+        self.call_ended(id, io);
         Ok(())
     }
 
-    /// Whether a single call is about: no other is awaited, and no other's answer is still to be fetched.
-    #[inline]
-    pub(crate) fn has_only_call(&self) -> bool {
-        self.outgoing.calls.len() == 1
+    /// Reads what precedes a result, and opens the channels that it declares.
+    #[cold]
+    fn received_response(
+        &mut self,
+        payload: &[u8],
+        io: &mut Io,
+        out: &mut dyn Transmit,
+    ) -> Result<Response, Rule> {
+        let received = Received::decode(payload).map_err(|_| Rule::OptionsForm)?;
+        self.limits.check_received(&received)?;
+        let channels = self.channels.admit(&received.channels, &self.limits, io, out)?;
+        Ok(Response { payload: Buffer::new(), body: received.body, metadata: received.metadata, channels })
     }
 
-    /// Calls whose answers are awaited, by their callers or by nobody any more.
-    #[cfg(any(fuzzing, test))]
-    pub(crate) fn calls_in_flight(&self) -> u32 {
-        self.outgoing.live
+    /// Nobody takes this response, nor the channels that it declares.
+    fn refuse(&mut self, response: Option<Response>, io: &mut Io, out: &mut dyn Transmit) {
+        if let Some(response) = response {
+            self.channels.refuse(&response.channels, io, out);
+        }
     }
 }
 

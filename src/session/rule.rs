@@ -82,6 +82,24 @@ rules! {
     EmptyWake = 26 => "too many wake-ups for nothing";
     /// Nothing is said on a lifeline: its end alone means something.
     Lifeline = 27 => "something was said on the lifeline";
+    /// A channel's frames come after its declaration, and its ID has its declarer's parity and is higher than all before.
+    ChannelOrder = 28 => "a channel's ID was never declared, or declared out of order";
+    /// No more channels are live than agreed.
+    ChannelLimit = 29 => "more channels are open than agreed";
+    /// A declaration or a frame of a channel is well formed, and from the side that it must come from.
+    ChannelForm = 30 => "a frame or a declaration of a channel is malformed, or from the wrong side";
+    /// A frame of items says how many there are.
+    ItemForm = 31 => "a frame of items is malformed";
+    /// No item is sent without credit.
+    CreditOverrun = 32 => "an item was sent without credit";
+    /// A connection's ID has its opener's parity and is higher than all before.
+    ConnectionOrder = 33 => "a connection's ID has the wrong parity or is not higher than those before it";
+    /// No more connections are open than agreed.
+    ConnectionLimit = 34 => "more connections are open than agreed";
+    /// What opens, accepts, rejects or closes a connection is well formed, and from the side that it must come from.
+    ConnectionForm = 35 => "a frame that opens or closes a connection is malformed, or from the wrong side";
+    /// A ping or a pong is well formed.
+    PingForm = 36 => "a ping or a pong is malformed";
 }
 
 impl Rule {

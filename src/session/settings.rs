@@ -1,16 +1,16 @@
 //! What a session is started with, and what both sides then agree on.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Limits, Metadata, Method};
+use super::{Keepalive, Limits, Metadata, Methods};
 use crate::link::{Peer, Transport};
 
 /// Which side of a session this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It opened the link and says hello. Its requests have odd IDs.
+    /// It opened the link and says hello. The IDs that it gives are odd.
     Initiator,
-    /// It accepted the link. Its requests have even IDs.
+    /// It accepted the link. The IDs that it gives are even.
     Acceptor,
 }
 
@@ -22,7 +22,7 @@ impl Role {
         }
     }
 
-    /// The ID of this side's first request; every next one is two higher.
+    /// The first ID that this side gives; every next one is two higher.
     pub(super) fn first_id(self) -> u64 {
         match self {
             Self::Initiator => 1,
@@ -30,7 +30,7 @@ impl Role {
         }
     }
 
-    /// Whether `id` is one that this side gives to its requests.
+    /// Whether `id` is one that this side gives.
     pub(super) fn owns(self, id: u64) -> bool {
         id != 0 && id % 2 == self.first_id() % 2
     }
@@ -48,8 +48,12 @@ pub(crate) struct Settings {
     pub(crate) peer: Peer,
     /// When the handshake must be done.
     pub(crate) open_until: Option<Instant>,
-    /// Finds the methods that this side serves.
-    pub(crate) methods: Box<dyn Fn(u64) -> Option<&'static Method> + Send>,
+    /// Finds the methods that this side serves on the root connection.
+    pub(crate) methods: Methods,
+    /// Whether and when to ask a silent peer if it is alive.
+    pub(crate) keepalive: Option<Keepalive>,
+    /// After how long the session ends if nothing happens on it.
+    pub(crate) idle: Option<Duration>,
 }
 
 /// What both sides of a session agreed on in its handshake.

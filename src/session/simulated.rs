@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::{CallRequest, Limits, Metadata, Method, Role, Session, Settings, StartCall};
+use super::{
+    CallId, CallRequest, Inbound, Limits, Lookup, Metadata, Method, Role, Session, Settings, StartCall,
+};
 use crate::link::{Buffer, Frame, Full, Header, Peer as Other, Transmit, Transport};
 
 /// Echoes its argument.
@@ -65,9 +67,35 @@ pub(crate) struct Peer {
 }
 
 impl Session {
+    /// The next request to handle.
+    pub(crate) fn next_request(&mut self) -> Option<Inbound> {
+        self.io.inbox.requests.pop_front()
+    }
+
+    /// The next request whose handler is to be dropped.
+    pub(crate) fn next_cancelled(&mut self) -> Option<CallId> {
+        self.io.inbox.cancelled.pop()
+    }
+
+    /// Whether a request waits to be handled, or a handler to be dropped.
+    pub(crate) fn has_requests(&self) -> bool {
+        !self.io.inbox.requests.is_empty() || !self.io.inbox.cancelled.is_empty()
+    }
+
+    /// Whether no request is in flight.
+    pub(crate) fn is_serving_none(&self) -> bool {
+        self.io.in_flight.requests == 0
+    }
+
+    /// Calls whose answers are awaited, by their callers or by nobody any more.
+    pub(crate) fn calls_in_flight(&self) -> usize {
+        self.io.in_flight.calls
+    }
+
     /// The bytes of messages that are kept on account of the peer: P3 bounds them.
     pub(crate) fn kept(&self) -> usize {
-        self.incoming.kept() + self.assembly.kept() + self.outbox.kept()
+        let queued = self.io.inbox.requests.iter().map(|inbound| inbound.payload.len()).sum::<usize>();
+        queued + self.assembly.kept() + self.io.outbox.kept() + self.connections.kept()
     }
 }
 
@@ -78,11 +106,18 @@ pub(crate) fn settings(limits: Limits) -> Settings {
         transport: Transport::Mem,
         peer: Other::this(),
         open_until: None,
-        methods: Box::new(|id| match id {
-            7 => Some(&ECHO),
-            9 => Some(&DIFFERS_HERE),
-            _ => None,
-        }),
+        methods: Box::new(served),
+        keepalive: None,
+        idle: None,
+    }
+}
+
+/// What both sides serve, on every connection.
+pub(crate) fn served(id: u64) -> Lookup {
+    match id {
+        7 => Lookup::Served(&ECHO),
+        9 => Lookup::Served(&DIFFERS_HERE),
+        _ => Lookup::Unknown,
     }
 }
 
@@ -113,7 +148,8 @@ impl Peer {
         now: Instant,
     ) -> StartCall {
         let metadata = Metadata::empty();
-        let request = CallRequest { method, body: &bytes, metadata, deadline };
+        let method = method.into();
+        let request = CallRequest { connection: 0, method, body: &bytes, metadata, channels: &[], deadline };
         self.session.start_call(&request, || now, &mut self.out)
     }
 

@@ -5,7 +5,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::simulated::{DIFFERS, ECHO, MISSING, Peer, pair};
-use super::{Answer, CloseReason, Failure, Limits, StartCall};
+use super::{Answer, CallId, CloseReason, Failure, Limits, Outcome, StartCall};
 use crate::link::Header;
 
 /// A small generator of numbers (splitmix64, Steele et al. 2014), so that a seed is a whole run.
@@ -25,10 +25,10 @@ impl Random {
 #[derive(Default)]
 struct Ledger {
     /// Calls in flight: what each sent.
-    open: BTreeMap<u64, Vec<u8>>,
+    open: BTreeMap<CallId, Vec<u8>>,
     completed: usize,
     /// Requests being handled: id and argument.
-    handling: Vec<(u64, Vec<u8>)>,
+    handling: Vec<(CallId, Vec<u8>)>,
 }
 
 struct Simulation {
@@ -91,10 +91,13 @@ impl Simulation {
             _ => &ECHO,
         };
         match self.peers[side].call(method, &bytes, deadline, self.now) {
-            StartCall::Started(id) => {
+            StartCall::Started(started) => {
                 let expected =
                     if method.id == ECHO.id { bytes } else { vec![u8::try_from(method.id).unwrap()] };
-                assert!(self.ledgers[side].open.insert(id, expected).is_none(), "an ID was used twice");
+                assert!(
+                    self.ledgers[side].open.insert(started.call, expected).is_none(),
+                    "an ID was used twice"
+                );
             }
             StartCall::Busy => {}
             StartCall::Refused(Answer::Failure(Failure::TooLarge { size, limit })) => assert!(size > limit),
@@ -107,7 +110,7 @@ impl Simulation {
         let peer = &mut self.peers[side];
         if let Some(request) = peer.session.next_request() {
             assert_eq!(request.method, ECHO.id);
-            self.ledgers[side].handling.push((request.id, request.payload[request.body..].to_vec()));
+            self.ledgers[side].handling.push((request.call, request.payload[request.body..].to_vec()));
         }
         let handling = &mut self.ledgers[side].handling;
         if handling.is_empty() || self.random.below(2) == 0 {
@@ -118,7 +121,7 @@ impl Simulation {
         if self.random.below(10) == 0 {
             peer.session.respond(id, Err(Failure::HandlerPanicked), &mut peer.out);
         } else {
-            peer.session.respond(id, Ok(&bytes.as_slice()), &mut peer.out);
+            peer.session.respond(id, Ok(Outcome::plain(&bytes.as_slice())), &mut peer.out);
         }
     }
 
@@ -136,7 +139,7 @@ impl Simulation {
     }
 
     fn cancel(&mut self, side: usize) {
-        let open: Vec<u64> = self.ledgers[side].open.keys().copied().collect();
+        let open: Vec<CallId> = self.ledgers[side].open.keys().copied().collect();
         if open.is_empty() {
             return;
         }
@@ -148,7 +151,7 @@ impl Simulation {
 
     fn collect(&mut self, side: usize) {
         let ledger = &mut self.ledgers[side];
-        let ids: Vec<u64> = ledger.open.keys().copied().collect();
+        let ids: Vec<CallId> = ledger.open.keys().copied().collect();
         for id in ids {
             let Poll::Ready(answer) = self.peers[side].session.poll_answer(id, Some(Waker::noop())) else {
                 continue;
@@ -156,7 +159,7 @@ impl Simulation {
             let expected = ledger.open.remove(&id).unwrap();
             ledger.completed += 1;
             match answer {
-                Answer::Response(bytes) => assert_eq!(*bytes, expected),
+                Answer::Response(response) => assert_eq!(response.result(), expected),
                 Answer::Failure(Failure::UnknownMethod) => assert_eq!(expected, [8]),
                 Answer::Failure(Failure::InvalidPayload(text)) => {
                     assert_eq!(expected, [9]);
@@ -171,8 +174,10 @@ impl Simulation {
     fn check(&self, side: usize) {
         let session = &self.peers[side].session;
         assert!(session.close_reason().is_none(), "{:?}", session.close_reason());
-        assert!(session.calls_in_flight() <= self.limits.requests);
-        assert!(session.incoming.in_flight() <= usize::try_from(self.limits.requests).unwrap());
+        assert!(session.calls_in_flight() <= self.limits.requests as usize);
+        assert!(
+            session.connections.root.incoming.in_flight() <= usize::try_from(self.limits.requests).unwrap()
+        );
     }
 
     /// Lets everything in flight finish and both sides say goodbye.
@@ -249,8 +254,8 @@ fn a_link_that_breaks_answers_every_call() {
                     other => panic!("seed {seed}: {other:?}"),
                 }
             }
-            assert!(peer.session.outgoing.is_empty(), "seed {seed}: state is left behind");
-            assert_eq!(peer.session.incoming.in_flight(), 0);
+            assert!(peer.session.connections.root.outgoing.is_empty(), "seed {seed}: state is left behind");
+            assert_eq!(peer.session.connections.root.incoming.in_flight(), 0);
         }
     }
 }

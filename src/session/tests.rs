@@ -4,7 +4,10 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::simulated::{ECHO, Peer, deliver, pair};
-use super::{Answer, CloseReason, Failure, Limits, ProtocolError, Refusal, Rule, Side, StartCall};
+use super::{
+    Answer, CallId, CloseReason, Failure, Limits, Outcome, ProtocolError, Refusal, Rule, Side, StartCall,
+    Started,
+};
 use crate::link::{Buffer, Corrupt, Flags, Frame, Header, Kind};
 
 fn open() -> [Peer; 2] {
@@ -46,7 +49,7 @@ fn broken_with(limits: Limits, frames: impl IntoIterator<Item = Frame>) -> Rule 
             let peer = &mut peers[1];
             peer.session.handle(&mut frame, &mut peer.out, &|| now);
         }
-        match peers[1].session.poll_answer(id, None) {
+        match peers[1].session.poll_answer(id.call, None) {
             Poll::Ready(answer) => answer,
             Poll::Pending => panic!("no rule was broken"),
         }
@@ -136,11 +139,12 @@ fn fragments_that_do_not_add_up_end_the_session() {
 #[test]
 fn metadata_beyond_the_agreed_limit_ends_the_session() {
     let limits = Limits { metadata_entries: 0, ..Limits::default() };
-    // Options: one entry with the key `k` and an empty text.
+    // Options: one entry with the key `k` and an empty text, and no channels.
     let metadata = [1, 0, 0, 0, 1, 0, b'k', 0, 0, 0, 0];
-    let mut payload = vec![8 + u8::try_from(metadata.len()).unwrap(), 0, 0, 0];
+    let mut payload = vec![10 + u8::try_from(metadata.len()).unwrap(), 0, 0, 0];
     payload.extend([0xFF; 8]);
     payload.extend(metadata);
+    payload.extend([0, 0]);
     let mut call = frame(Kind::Call, 1, &payload);
     call.header.flags = Flags::OPTIONS;
     assert_eq!(broken_with(limits, [bind(), call]), Rule::MetadataLimit);
@@ -233,17 +237,20 @@ fn a_caller_waits_for_its_turn_and_gets_it() {
     let StartCall::Started(id) = peers[0].call(&ECHO, b"one", None, now) else { panic!() };
     assert!(matches!(peers[0].call(&ECHO, b"two", None, now), StartCall::Busy));
     let mut ticket = None;
-    assert!(peers[0].session.wait_turn(&mut ticket, None, Waker::noop()).is_none());
+    assert!(peers[0].session.wait_turn(0, &mut ticket, None, Waker::noop()).is_none());
     deliver(&mut peers, now);
     let request = peers[1].session.next_request().unwrap();
     let peer = &mut peers[1];
-    peer.session.respond(request.id, Ok(b"one"), &mut peer.out);
+    peer.session.respond(request.call, Ok(Outcome::plain(b"one")), &mut peer.out);
     assert!(peers[0].receive(now));
     let mut woken = Vec::new();
     peers[0].session.take_wakers(&mut woken);
     assert_eq!(woken.len(), 1, "the one who waits is woken when the slot is free");
-    assert!(matches!(peers[0].session.poll_answer(id, None), Poll::Ready(Answer::Response(_))));
-    assert!(matches!(peers[0].call(&ECHO, b"two", None, now), StartCall::Started(3)));
+    assert!(matches!(peers[0].session.poll_answer(id.call, None), Poll::Ready(Answer::Response(_))));
+    assert!(matches!(
+        peers[0].call(&ECHO, b"two", None, now),
+        StartCall::Started(Started { call: CallId { connection: 0, id: 3 }, .. })
+    ));
 }
 
 #[test]
@@ -253,11 +260,11 @@ fn a_caller_whose_time_is_over_waits_no_more() {
     let deadline = Some(now + Duration::from_millis(1));
     let StartCall::Started(_) = peers[0].call(&ECHO, b"one", None, now) else { panic!() };
     let mut ticket = None;
-    assert!(peers[0].session.wait_turn(&mut ticket, deadline, Waker::noop()).is_none());
+    assert!(peers[0].session.wait_turn(0, &mut ticket, deadline, Waker::noop()).is_none());
     assert_eq!(peers[0].session.next_timeout(), deadline);
     let peer = &mut peers[0];
     peer.session.handle_timeout(now + Duration::from_millis(2), &mut peer.out);
-    let answer = peer.session.wait_turn(&mut ticket, deadline, Waker::noop());
+    let answer = peer.session.wait_turn(0, &mut ticket, deadline, Waker::noop());
     assert!(matches!(answer, Some(Answer::Failure(Failure::DeadlineExceeded))));
 }
 

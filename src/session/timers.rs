@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use super::CallId;
+
 /// What is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
@@ -11,11 +13,15 @@ pub(super) enum Timer {
     /// The calls in flight at a goodbye must be done.
     Goodbye,
     /// A caller stops waiting for the answer to this request.
-    Call(u64),
+    Call(CallId),
     /// The peer's caller has stopped waiting for the answer to this request.
-    Request(u64),
-    /// A caller stops waiting for its turn.
-    Turn(u64),
+    Request(CallId),
+    /// A caller on this connection stops waiting for its turn.
+    Turn(u32, u64),
+    /// The peer must have been heard.
+    Keepalive,
+    /// Something must have happened.
+    Idle,
 }
 
 /// Everything that is due, in order.

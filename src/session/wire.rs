@@ -46,6 +46,11 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.take(usize::from(length))?).map_err(|_| Malformed)
     }
 
+    /// How many bytes are left.
+    pub(super) fn left(&self) -> usize {
+        self.0.len()
+    }
+
     /// Nothing may be left.
     pub(super) fn end(self) -> Result<(), Malformed> {
         if self.0.is_empty() { Ok(()) } else { Err(Malformed) }

@@ -53,10 +53,10 @@ fn a_header_is_one_of_this_version() {
     for case in Case::all() {
         let scene = Scene::new(case);
         let good = call::<EchoClient>("echo", case.role.first_id(), LETTER);
-        for kind in [12, 13, 64, 128, 255] {
+        for kind in [23, 24, 64, 128, 255] {
             breaks(&scene, &[Frame { kind, ..good.clone() }], Rule::FrameHeader);
         }
-        for bit in 2..8 {
+        for bit in 4..8 {
             breaks(&scene, &[good.clone().with_flags(1 << bit)], Rule::FrameHeader);
         }
         for bit in 0..16 {
@@ -97,9 +97,7 @@ fn a_frame_on_a_socket_is_no_longer_than_a_frame_may_be() {
 fn a_frame_carries_only_flags_that_its_kind_knows() {
     for case in Case::all() {
         let scene = Scene::new(case);
-        for kind in
-            [kind::BIND, kind::RESPONSE, kind::FAILURE, kind::CANCEL, kind::GOODBYE, kind::PROTOCOL_ERROR]
-        {
+        for kind in [kind::BIND, kind::FAILURE, kind::CANCEL, kind::GOODBYE, kind::PROTOCOL_ERROR] {
             breaks(&scene, &[Frame::new(kind, [0]).with_flags(flags::OPTIONS)], Rule::Flags);
         }
         for kind in [kind::CONFIRM, kind::REFUSE, kind::CANCEL, kind::GOODBYE, kind::PROTOCOL_ERROR] {

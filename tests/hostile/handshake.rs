@@ -237,9 +237,9 @@ fn a_frame_of_the_handshake_is_one_of_this_version() {
     for case in Case::all() {
         let scene = Scene::new(case);
         let good = Hello::of(case.role).frame(opener(case.role));
-        breaks(&scene, &[Frame { kind: 12, ..good.clone() }], Rule::FrameHeader);
+        breaks(&scene, &[Frame { kind: 23, ..good.clone() }], Rule::FrameHeader);
         breaks(&scene, &[Frame { kind: 255, ..good.clone() }], Rule::FrameHeader);
-        breaks(&scene, &[Frame { flags: 4, ..good.clone() }], Rule::FrameHeader);
+        breaks(&scene, &[Frame { flags: 64, ..good.clone() }], Rule::FrameHeader);
         breaks(&scene, &[Frame { flags: flags::OPTIONS, ..good.clone() }], Rule::Flags);
         breaks(&scene, &[Frame { reserved: 1, ..good.clone() }], Rule::FrameHeader);
         breaks(&scene, &[Frame { reserved_too: 1 << 31, ..good.clone() }], Rule::FrameHeader);

@@ -18,14 +18,14 @@ pub(super) fn definitions(service: &Service) -> TokenStream {
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #[allow(dead_code)]
         #visibility struct #client {
-            session: ::transom::Session,
+            connection: ::transom::Connection,
         }
 
         #[doc = #blocking_docs]
         #[derive(::core::clone::Clone, ::core::fmt::Debug)]
         #[allow(dead_code)]
         #visibility struct #blocking {
-            session: ::transom::Session,
+            connection: ::transom::Connection,
             options: ::transom::CallOptions,
         }
     }
@@ -45,12 +45,12 @@ pub(super) fn implementations(service: &Service) -> TokenStream {
         impl ::transom::Client for #client {
             const DESCRIPTOR: &'static ::transom::Descriptor = &__DESCRIPTOR;
 
-            fn new(session: ::transom::Session) -> Self {
-                Self { session }
+            fn new(connection: ::transom::Connection) -> Self {
+                Self { connection }
             }
 
-            fn session(&self) -> &::transom::Session {
-                &self.session
+            fn connection(&self) -> &::transom::Connection {
+                &self.connection
             }
         }
 
@@ -58,7 +58,7 @@ pub(super) fn implementations(service: &Service) -> TokenStream {
             /// The same client with these options for every call.
             #[must_use]
             #visibility fn with(&self, options: ::transom::CallOptions) -> Self {
-                Self { session: ::core::clone::Clone::clone(&self.session), options }
+                Self { connection: ::core::clone::Clone::clone(&self.connection), options }
             }
 
             #(#blocking_calls)*
@@ -67,12 +67,12 @@ pub(super) fn implementations(service: &Service) -> TokenStream {
         impl ::transom::Client for #blocking {
             const DESCRIPTOR: &'static ::transom::Descriptor = &__DESCRIPTOR;
 
-            fn new(session: ::transom::Session) -> Self {
-                Self { session, options: ::core::default::Default::default() }
+            fn new(connection: ::transom::Connection) -> Self {
+                Self { connection, options: ::core::default::Default::default() }
             }
 
-            fn session(&self) -> &::transom::Session {
-                &self.session
+            fn connection(&self) -> &::transom::Connection {
+                &self.connection
             }
         }
     }
@@ -89,7 +89,7 @@ fn call(service: &Service, method: &Method) -> TokenStream {
         #(#attributes)*
         #[inline]
         #visibility fn #name<'__a>(&'__a self, #(#parameters),*) -> ::transom::Call<'__a, #arguments_name #life> {
-            ::transom::__private::call(&self.session, #arguments_name { #(#names),* })
+            ::transom::__private::call(&self.connection, #arguments_name { #(#names),* })
         }
     }
 }
@@ -111,7 +111,7 @@ fn blocking_call(service: &Service, method: &Method) -> TokenStream {
             &self,
             #(#parameters),*
         ) -> ::core::result::Result<#output, ::transom::CallError #(<#error>)*> {
-            ::transom::__private::call_blocking(&self.session, &self.options, #arguments_name { #(#names),* })
+            ::transom::__private::call_blocking(&self.connection, &self.options, #arguments_name { #(#names),* })
         }
     }
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::driver::Handler;
 use crate::driver::serving::{Executor, discard, poll_caught};
+use crate::session::CallId;
 
 /// The pending handlers of one session.
 pub(super) struct Pending {
@@ -21,7 +22,7 @@ struct Woken {
 }
 
 struct Running {
-    id: u64,
+    call: CallId,
     handler: Handler,
     flag: Arc<Flag>,
     waker: Waker,
@@ -59,8 +60,8 @@ impl Pending {
     }
 
     /// Drops the handler of a request, if it runs here.
-    pub(super) fn cancel(&mut self, id: u64) {
-        if let Some(at) = self.handlers.iter().position(|running| running.id == id) {
+    pub(super) fn cancel(&mut self, call: CallId) {
+        if let Some(at) = self.handlers.iter().position(|running| running.call == call) {
             discard(self.handlers.swap_remove(at).handler);
         }
     }
@@ -85,12 +86,12 @@ impl Pending {
 }
 
 impl Executor for Pending {
-    fn adopt(&mut self, id: u64, handler: Handler) {
+    fn adopt(&mut self, call: CallId, handler: Handler) {
         // Woken from the start: its first poll here registers this waker.
         let flag = Arc::new(Flag { woken: AtomicBool::new(true), all: Arc::clone(&self.woken) });
         self.woken.any.store(true, Ordering::Relaxed);
         let waker = Waker::from(Arc::clone(&flag));
-        self.handlers.push(Running { id, handler, flag, waker });
+        self.handlers.push(Running { call, handler, flag, waker });
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::Poll;
 use super::executor::Pending;
 use super::wait::{Waiter, wait};
 use crate::driver::engine::Engine;
-use crate::driver::serving::begin;
+use crate::driver::serving::{begin, closed, open};
 use crate::driver::{Dispatch, Slots};
 use crate::link::Link;
 use crate::memory::Watch;
@@ -71,7 +71,9 @@ fn run(engine: &Arc<Engine>) {
         match work {
             None => pending.poll(),
             Some(Work::Serve(inbound)) => begin(engine, inbound, &mut slots, &mut pending),
-            Some(Work::Drop(id)) => pending.cancel(id),
+            Some(Work::Drop(call)) => pending.cancel(call),
+            Some(Work::Open(request)) => open(engine, request),
+            Some(Work::Closed(id)) => closed(engine, id),
             Some(Work::Over) => return,
         }
     }

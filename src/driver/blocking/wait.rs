@@ -68,13 +68,30 @@ enum Turn<T> {
 
 /// Waits until `ready` gives something. It is called in the core: with a waker to register when this thread is about
 /// to sleep, else without.
+#[inline]
 pub(in crate::driver) fn wait<T>(
+    engine: &Engine,
+    waiter: &mut Option<Arc<Waiter>>,
+    ready: impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
+) -> T {
+    wait_with::<T, false>(engine, waiter, ready)
+}
+
+/// Like [`wait`], for credit: that comes without a frame, so `ready` is called at each look.
+pub(in crate::driver) fn wait_for_credit<T>(
+    engine: &Engine,
+    ready: impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
+) -> T {
+    wait_with::<T, true>(engine, &mut None, ready)
+}
+
+fn wait_with<T, const CREDIT: bool>(
     engine: &Engine,
     waiter: &mut Option<Arc<Waiter>>,
     mut ready: impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
 ) -> T {
     loop {
-        match engine.with(|core| turn(engine, core, waiter, &mut ready)) {
+        match engine.with(|core| turn::<T, CREDIT>(engine, core, waiter, &mut ready)) {
             Turn::Done(done) => return done,
             Turn::Again => engine.give_way(),
             Turn::Sleep { note, local, until } => engine.signal.wait(note, local, until),
@@ -87,7 +104,7 @@ pub(in crate::driver) fn wait<T>(
 }
 
 #[inline]
-fn turn<T>(
+fn turn<T, const CREDIT: bool>(
     engine: &Engine,
     core: &mut Core,
     waiter: &mut Option<Arc<Waiter>>,
@@ -123,6 +140,9 @@ fn turn<T>(
             }
             looks += 1;
             std::hint::spin_loop();
+            if CREDIT {
+                break true;
+            }
         };
         if !pays {
             break;

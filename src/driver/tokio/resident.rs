@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 use super::tasks::Tasks;
 use crate::driver::core::{Core, FRAMES_AT_A_TIME};
 use crate::driver::engine::Engine;
-use crate::driver::serving::begin;
+use crate::driver::serving::{begin, closed, open};
 use crate::driver::{Dispatch, Slots};
 use crate::link::Link;
 use crate::session::{CloseReason, Negotiated, Session, Work};
@@ -117,7 +117,9 @@ impl Task {
             };
             match turn {
                 Turn::Work(Work::Serve(inbound)) => begin(&engine, inbound, &mut self.slots, &mut self.tasks),
-                Turn::Work(Work::Drop(id)) => self.tasks.cancel(id),
+                Turn::Work(Work::Drop(call)) => self.tasks.cancel(call),
+                Turn::Work(Work::Open(request)) => open(&engine, request),
+                Turn::Work(Work::Closed(id)) => closed(&engine, id),
                 Turn::Work(Work::Over) => return Poll::Ready(()),
                 Turn::Again | Turn::Nothing => {}
                 Turn::Yield => break,

@@ -8,13 +8,14 @@ use tokio::task::AbortHandle;
 
 use crate::driver::Handler;
 use crate::driver::serving::{Executor, poll_caught};
+use crate::session::CallId;
 
 /// The tasks of one session's pending handlers, by request.
 #[derive(Default)]
 pub(super) struct Tasks(Arc<Mutex<List>>);
 
 /// A task that is just being spawned has no handle yet.
-type List = FxHashMap<u64, Option<AbortHandle>>;
+type List = FxHashMap<CallId, Option<AbortHandle>>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -23,25 +24,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Takes a task off the list when it ends, however it ends.
 struct Listed {
     tasks: Arc<Mutex<List>>,
-    id: u64,
+    call: CallId,
 }
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        lock(&self.tasks).remove(&self.id);
+        lock(&self.tasks).remove(&self.call);
     }
 }
 
 impl Executor for Tasks {
-    fn adopt(&mut self, id: u64, mut handler: Handler) {
-        let listed = Listed { tasks: Arc::clone(&self.0), id };
+    fn adopt(&mut self, call: CallId, mut handler: Handler) {
+        let listed = Listed { tasks: Arc::clone(&self.0), call };
         // Listed first: the task may have ended when it has been spawned. A runtime that is ending drops it right there.
-        lock(&self.0).insert(id, None);
+        lock(&self.0).insert(call, None);
         let task = tokio::spawn(async move {
             let _listed = listed;
             poll_fn(|cx| poll_caught(&mut handler, cx)).await;
         });
-        if let Some(listed) = lock(&self.0).get_mut(&id) {
+        if let Some(listed) = lock(&self.0).get_mut(&call) {
             *listed = Some(task.abort_handle());
         }
     }
@@ -49,8 +50,8 @@ impl Executor for Tasks {
 
 impl Tasks {
     /// Drops the handler of a request, if it runs here.
-    pub(super) fn cancel(&self, id: u64) {
-        let task = lock(&self.0).remove(&id);
+    pub(super) fn cancel(&self, call: CallId) {
+        let task = lock(&self.0).remove(&call);
         if let Some(Some(task)) = task {
             task.abort();
         }

@@ -110,6 +110,7 @@ pub struct Hello {
     pub metadata_size: u32,
     pub window: u32,
     pub channels: u32,
+    pub connections: u32,
     /// Metadata, encoded.
     pub metadata: Vec<u8>,
 }
@@ -127,6 +128,7 @@ impl Hello {
             metadata_size: 64 << 10,
             window: 64 << 10,
             channels: 256,
+            connections: 256,
             metadata: vec![0, 0],
         }
     }
@@ -142,6 +144,7 @@ impl Hello {
         bytes.extend_from_slice(&self.metadata_size.to_le_bytes());
         bytes.extend_from_slice(&self.window.to_le_bytes());
         bytes.extend_from_slice(&self.channels.to_le_bytes());
+        bytes.extend_from_slice(&self.connections.to_le_bytes());
         bytes.extend_from_slice(&self.metadata);
         bytes
     }
@@ -174,8 +177,8 @@ pub fn call<C: Client>(name: &str, id: u64, arguments: impl Into<Vec<u8>>) -> Fr
     Frame { id, method: method::<C>(name).id, ..Frame::new(kind::CALL, arguments) }
 }
 
-/// The options that precede a call's arguments: microseconds left, and metadata as it is encoded.
+/// The options that precede a call's arguments: microseconds left, metadata as it is encoded, and no channels.
 pub fn options(left: u64, metadata: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(8 + metadata.len()).expect("a short text");
-    [&length.to_le_bytes()[..], &left.to_le_bytes()[..], metadata].concat()
+    let length = u32::try_from(8 + metadata.len() + 2).expect("a short text");
+    [&length.to_le_bytes()[..], &left.to_le_bytes()[..], metadata, &[0, 0]].concat()
 }

@@ -1,0 +1,132 @@
+//! The receiving end of a channel.
+
+use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
+use std::task::{Poll, Waker};
+
+use transom_shm_layout::credit::{Grant, Granter};
+
+use super::items::cost;
+use super::{Declarer, Gone, Items, Received};
+use crate::link::{Flags, Frame, Header, Transmit};
+use crate::session::io::Io;
+use crate::session::{Metadata, Rule};
+
+/// The receiving end of a channel.
+pub(super) struct Inlet {
+    declarer: Declarer,
+    granter: Granter,
+    /// What grants are stored in where the link has no cells; nobody reads it.
+    private: AtomicU64,
+    /// What has arrived and has not been taken.
+    queue: VecDeque<Items>,
+    /// How it ended, once the sender's last frame is here or the connection is over.
+    end: Option<Result<Metadata, Gone>>,
+    /// The application takes no more.
+    dropped: bool,
+    waker: Option<Waker>,
+}
+
+impl Inlet {
+    pub(super) fn new(declarer: Declarer, window: u32, out: &dyn Transmit) -> Self {
+        let private = AtomicU64::new(0);
+        let generation = declarer.cell.map_or(0, |cell| cell.generation);
+        let cell = declarer.cell.and_then(|cell| out.own_cell(cell.index));
+        let granter = Granter::open(cell.unwrap_or(&private), generation, window);
+        Self { declarer, granter, private, queue: VecDeque::new(), end: None, dropped: false, waker: None }
+    }
+
+    /// The bytes of what waits to be taken.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn kept(&self) -> usize {
+        self.queue.iter().map(|items| items.payload.len()).sum()
+    }
+
+    /// Items have come in.
+    #[inline]
+    pub(super) fn items(&mut self, frame: &mut Frame, io: &mut Io) -> Result<(), Rule> {
+        let count = u32::try_from(frame.header.method).map_err(|_| Rule::ItemForm)?;
+        let batch = frame.header.flags.contains(Flags::BATCH);
+        if count == 0 || !batch && count != 1 {
+            return Err(Rule::ItemForm);
+        }
+        let cost = cost(frame.payload.len(), count, batch).ok_or(Rule::ItemForm)?;
+        if self.dropped {
+            return Ok(());
+        }
+        self.granter.receive(cost).map_err(|_| Rule::CreditOverrun)?;
+        self.queue.push_back(Items { payload: std::mem::take(&mut frame.payload), count, batch });
+        io.wakers.extend(self.waker.take());
+        Ok(())
+    }
+
+    /// The sender's last frame is here. Gives the declarer, since the channel is not live any more.
+    pub(super) fn ended(&mut self, end: Result<Metadata, Gone>, io: &mut Io) -> Option<Declarer> {
+        if self.end.is_some() {
+            return None;
+        }
+        if end == Err(Gone::Reset) {
+            self.queue.clear();
+        }
+        self.end = Some(end);
+        io.wakers.extend(self.waker.take());
+        Some(self.declarer)
+    }
+
+    /// The sender says that it has no credit, and which grant it has heard.
+    pub(super) fn starved(&mut self, heard: u64, header: Header, io: &mut Io, out: &mut dyn Transmit) {
+        if !self.dropped && self.end.is_none() && self.granter.starved(Grant::from_bits(heard)) {
+            self.tell(header, io, out);
+        }
+    }
+
+    /// Tells the sender of the latest grant.
+    fn tell(&self, header: Header, io: &mut Io, out: &mut dyn Transmit) {
+        io.outbox.send_latest(header, &self.granter.latest().bits().to_le_bytes(), out);
+    }
+
+    /// The application has taken `consumed` since it last asked, and asks for what is there.
+    #[inline]
+    pub(super) fn receive(
+        &mut self,
+        consumed: u64,
+        into: &mut VecDeque<Items>,
+        waker: Option<&Waker>,
+        header: Header,
+        io: &mut Io,
+        out: &mut dyn Transmit,
+    ) -> Poll<Result<Received, Gone>> {
+        if consumed > 0 && self.end.is_none() {
+            let cell = self.declarer.cell.and_then(|cell| out.own_cell(cell.index));
+            let tells = self.granter.grant(cell.unwrap_or(&self.private), consumed);
+            if tells || cell.is_none() {
+                self.tell(header, io, out);
+            }
+        }
+        if !self.queue.is_empty() {
+            into.append(&mut self.queue);
+            return Poll::Ready(Ok(Received::Items));
+        }
+        match &self.end {
+            Some(end) => Poll::Ready(end.clone().map(Received::End)),
+            None => {
+                io.register(&mut self.waker, waker);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The application takes no more. Whether the sender has yet to send its last frame, so that it must be told.
+    pub(super) fn drop_end(&mut self, io: &mut Io) -> bool {
+        io.spent.extend(self.waker.take());
+        self.queue.clear();
+        let tells = !self.dropped && self.end.is_none();
+        self.dropped = true;
+        tells
+    }
+
+    /// Whether nobody has anything to ask of it any more.
+    pub(super) fn is_spent(&self) -> bool {
+        self.dropped && self.end.is_some()
+    }
+}

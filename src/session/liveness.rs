@@ -1,0 +1,104 @@
+//! Whether the peer is alive, and whether anything happens.
+//!
+//! Nobody reads the clock for each frame: a frame leaves a mark, and a timer that finds the mark takes it away. So a silent
+//! peer is asked after one to two times the silence that is allowed, and an idle session ends after one to two times its
+//! limit.
+
+use std::time::{Duration, Instant};
+
+use super::timers::Timer;
+use super::wire::Reader;
+use super::{CloseReason, Rule, Session};
+use crate::link::{Frame, Header, Kind, Transmit};
+
+/// When to ask a silent peer whether it is alive, and how long to wait for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How long the peer may be silent. Anything that comes from it counts as life.
+    pub silence: Duration,
+    /// How long it may take to answer.
+    pub timeout: Duration,
+}
+
+impl Default for Keepalive {
+    /// Asked after 15 seconds, dead after 15 more.
+    fn default() -> Self {
+        Self { silence: Duration::from_secs(15), timeout: Duration::from_secs(15) }
+    }
+}
+
+/// What has happened since a timer last looked.
+#[derive(Debug, Default)]
+pub(super) struct Liveness {
+    /// The peer was heard.
+    pub(super) heard: bool,
+    /// Something happened besides asking and answering.
+    pub(super) busy: bool,
+    /// The nonce of the last ping.
+    nonce: u64,
+    /// A ping has been sent, and nothing heard since.
+    asked: bool,
+}
+
+impl Session {
+    /// The handshake is done: from now on silence counts.
+    pub(super) fn watch(&mut self, now: Instant) {
+        if let Some(keepalive) = self.settings.keepalive {
+            self.set(now, keepalive.silence, Timer::Keepalive);
+        }
+        if let Some(idle) = self.settings.idle {
+            self.set(now, idle, Timer::Idle);
+        }
+    }
+
+    fn set(&mut self, now: Instant, after: Duration, timer: Timer) {
+        // A time too far ahead to be told is none.
+        if let Some(at) = now.checked_add(after) {
+            self.io.timers.set(at, timer);
+        }
+    }
+
+    /// Asks a peer that has been silent; ends the session if it was asked before.
+    pub(super) fn check_alive(&mut self, now: Instant, out: &mut dyn Transmit) {
+        let Some(keepalive) = self.settings.keepalive else { return };
+        if std::mem::take(&mut self.liveness.heard) {
+            self.liveness.asked = false;
+            self.set(now, keepalive.silence, Timer::Keepalive);
+        } else if self.liveness.asked {
+            self.end(CloseReason::Silent);
+        } else {
+            self.liveness.asked = true;
+            self.liveness.nonce += 1;
+            let nonce = self.liveness.nonce.to_le_bytes();
+            self.io.outbox.send_latest(Header::new(Kind::Ping), &nonce, out);
+            self.set(now, keepalive.timeout, Timer::Keepalive);
+        }
+    }
+
+    /// Ends a session on which nothing has happened and nothing is under way.
+    pub(super) fn check_idle(&mut self, now: Instant, out: &mut dyn Transmit) {
+        let Some(idle) = self.settings.idle else { return };
+        if std::mem::take(&mut self.liveness.busy) {
+            self.set(now, idle, Timer::Idle);
+        } else {
+            self.close(CloseReason::Idle, out);
+        }
+    }
+
+    pub(super) fn handle_ping(&mut self, frame: &Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
+        let nonce = read_nonce(frame)?;
+        self.io.outbox.send_latest(Header::new(Kind::Pong), &nonce.to_le_bytes(), out);
+        Ok(())
+    }
+
+    pub(super) fn handle_pong(&mut self, frame: &Frame) -> Result<(), Rule> {
+        // That it has come is all that counts: an answer to an earlier ping is as good a sign of life.
+        read_nonce(frame).map(drop)
+    }
+}
+
+fn read_nonce(frame: &Frame) -> Result<u64, Rule> {
+    let mut from = Reader::new(&frame.payload);
+    let nonce = from.u64().map_err(|_| Rule::PingForm)?;
+    from.end().map(|()| nonce).map_err(|_| Rule::PingForm)
+}
