@@ -141,6 +141,8 @@ mod limits;
 #[cfg_attr(not(feature = "tokio"), allow(dead_code))]
 mod link;
 mod memory;
+#[cfg(feature = "tokio")]
+pub mod proxy;
 #[cfg(all(doctest, feature = "macros", feature = "tokio"))]
 mod readme;
 mod service;

@@ -81,7 +81,7 @@ async fn start(machine: Machine, link: Link, dispatch: Arc<dyn Dispatch>) -> Res
     Ok(session)
 }
 
-/// Opens a session on a connected socket. It has a thread of its own if it `serves`.
+/// Opens a session on a connected socket. It has a thread of its own if it `serves`, or if time matters on it.
 ///
 /// # Errors
 /// [`OpenError`]; the socket is closed.
@@ -102,11 +102,12 @@ pub(crate) fn open_blocking(
         error => error.into(),
     })?;
     drop(watched);
+    let serves = serves || options.keeps_time(&transport);
     let machine = machine(opening.role, opening.peer, transport, until, options, &dispatch);
     start_blocking(machine, options.link(link), dispatch, serves)
 }
 
-/// Opens a session on a link within this process. It has a thread of its own if it `serves`.
+/// Opens a session on a link within this process. It has a thread of its own if it `serves`, or if time matters on it.
 pub(super) fn open_mem_blocking(
     link: Link,
     role: Role,
@@ -116,6 +117,7 @@ pub(super) fn open_mem_blocking(
 ) -> Result<Session, OpenError> {
     options.limits.check()?;
     let until = options.open_until();
+    let serves = serves || options.keeps_time(&Transport::Mem);
     let machine = machine(role, Peer::this(), Transport::Mem, until, options, &dispatch);
     start_blocking(machine, options.link(link), dispatch, serves)
 }

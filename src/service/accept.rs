@@ -138,6 +138,10 @@ impl<S: Service, A: Acceptor> Service for Accepting<S, A> {
         self.service.start(call, place)
     }
 
+    fn forwards(&self) -> bool {
+        self.service.forwards()
+    }
+
     fn serves(&self) -> bool {
         true
     }

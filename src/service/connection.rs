@@ -18,7 +18,7 @@ use crate::session::{CloseReason, Metadata};
 pub struct Connection {
     session: Session,
     id: u32,
-    held: Option<Arc<Held>>,
+    _held: Option<Arc<Held>>,
 }
 
 /// A virtual connection that somebody holds on to.
@@ -38,23 +38,27 @@ impl Drop for Held {
 impl Connection {
     /// The root connection of a session.
     pub(super) fn root(session: Session) -> Self {
-        Self { session, id: 0, held: None }
+        Self { session, id: 0, _held: None }
     }
 
     /// A connection that its session keeps, whoever holds this.
     pub(super) fn kept_by_session(session: Session, id: u32) -> Self {
-        Self { session, id, held: None }
+        Self { session, id, _held: None }
     }
 
     /// A virtual connection that was opened or accepted here. It `closes` with the last of its handles.
     pub(super) fn held(session: Session, id: u32, closes: bool) -> Self {
         let held = Held { calls: Arc::clone(session.shared_calls()), id, closes };
-        Self { session, id, held: Some(Arc::new(held)) }
+        Self { session, id, _held: Some(Arc::new(held)) }
     }
 
     #[inline]
     pub(super) fn calls(&self) -> &dyn Calls {
         self.session.calls()
+    }
+
+    pub(crate) fn shared_calls(&self) -> &Arc<dyn Calls> {
+        self.session.shared_calls()
     }
 
     /// The session that it belongs to.

@@ -27,10 +27,16 @@ pub trait Service: Send + Sync + 'static {
     #[doc(hidden)]
     fn start(&self, call: Incoming, place: Place<'_>) -> Started;
 
+    /// Whether calls of methods that are none of its own are passed on to somebody else.
+    #[doc(hidden)]
+    fn forwards(&self) -> bool {
+        false
+    }
+
     /// Whether there is anything that the peer could ask for.
     #[doc(hidden)]
     fn serves(&self) -> bool {
-        !self.descriptors().is_empty()
+        self.forwards() || !self.descriptors().is_empty()
     }
 
     /// Decides about a connection that the peer wants to open.
@@ -58,7 +64,11 @@ struct Dispatcher<S>(S);
 
 impl<S: Service> Dispatch for Dispatcher<S> {
     fn lookup(&self, id: u64) -> Lookup {
-        self.0.method(id).into()
+        match self.0.method(id) {
+            Some(method) => Lookup::Served(method),
+            None if self.0.forwards() => Lookup::Forwarded,
+            None => Lookup::Unknown,
+        }
     }
 
     #[inline]
@@ -94,8 +104,15 @@ macro_rules! services {
                 false
             }
 
+            fn forwards(&self) -> bool {
+                false$(|| self.$index.forwards())*
+            }
+
             fn start(&self, call: Incoming, _place: Place<'_>) -> Started {
                 $(if self.$index.method(call.method()).is_some() {
+                    return self.$index.start(call, _place);
+                })*
+                $(if self.$index.forwards() {
                     return self.$index.start(call, _place);
                 })*
                 call.unknown()

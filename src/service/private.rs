@@ -63,6 +63,11 @@ pub fn call_blocking<A: Arguments>(
 pub struct Incoming(pub(super) Request);
 
 impl Incoming {
+    /// The call itself.
+    pub(crate) fn into_request(self) -> Request {
+        self.0
+    }
+
     /// The ID of its method.
     #[inline]
     pub fn method(&self) -> u64 {

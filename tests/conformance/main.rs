@@ -2,6 +2,7 @@
 //! session on top. Tests bear the names of what they show.
 
 mod connections;
+mod proxies;
 mod scene;
 
 /// Makes a test of each function for each link.
@@ -45,5 +46,16 @@ on_every_link! {
         c10_each_connection_has_settings_of_its_own,
         s7_a_goodbye_rejects_new_connections,
         s8_nothing_is_left_of_closed_connections,
+    }
+    proxies::{
+        x1_a_connection_is_relayed_both_ways,
+        x1_a_relayed_connection_ends_with_either_side,
+        x1_a_rejection_is_passed_on,
+        x2_calls_are_forwarded_with_their_errors,
+        x2_metadata_is_forwarded_but_for_what_is_not_to_be,
+        x2_a_cancellation_and_a_deadline_go_along,
+        x2_the_death_of_the_upstream_is_told,
+        x3_before_it_is_set_calls_are_refused,
+        x5_types_are_compared_end_to_end,
     }
 }
