@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 15] = [
     "scenario",
     "transport",
     "api",
@@ -22,6 +22,10 @@ const FIELDS: [&str; 11] = [
     "limit_p50_ns",
     "ratio",
     "cpu_ms",
+    "links",
+    "start_ms",
+    "link_kib",
+    "link_descriptors",
 ];
 const CALLS: &str = "unary-hot-raw,unary-hot,unary-cold,unary-conc64,echo-1k,echo-64k";
 
@@ -108,7 +112,33 @@ fn an_idle_pair_has_cpu_time_and_nothing_else() {
     for row in &rows {
         assert_eq!(row.as_object().unwrap().len(), FIELDS.len());
         assert!(row["cpu_ms"].as_f64().unwrap() > 0.0, "{row}");
-        assert!(FIELDS[3..10].iter().all(|field| row.get(field).is_some_and(Value::is_null)), "{row}");
+        assert!(
+            FIELDS[3..10].iter().chain(&FIELDS[11..]).all(|field| row.get(field).is_some_and(Value::is_null)),
+            "{row}"
+        );
+    }
+}
+
+#[test]
+fn links_say_what_each_of_them_costs() {
+    let clean = Clean::new("links");
+    for transport in ["shm", "unix"] {
+        let rows = clean.rows(&["--scenario", "links-200", "--links", "3", "--transport", transport]);
+        assert_eq!(names(&rows), ["links-200 async", "links-200 blocking"]);
+        for row in &rows {
+            let figure = |field: &str| row[field].as_f64().unwrap_or_else(|| panic!("{field}: {row}"));
+            assert_eq!((row.as_object().unwrap().len(), &row["links"]), (FIELDS.len(), &Value::from(3)));
+            let quantiles = ["p50_ns", "p90_ns", "p99_ns"].map(figure);
+            assert!(quantiles[0] > 0.0 && quantiles.is_sorted(), "{row}");
+            assert!(
+                ["start_ms", "link_kib", "link_descriptors"].iter().all(|field| figure(field) > 0.0),
+                "{row}"
+            );
+            assert!(
+                ["p999_ns", "per_second", "limit_p50_ns", "ratio"].iter().all(|field| row[field].is_null()),
+                "{row}"
+            );
+        }
     }
 }
 

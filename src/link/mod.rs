@@ -5,6 +5,8 @@
 
 mod address;
 mod descriptors;
+#[cfg(any(test, feature = "testing"))]
+mod breakable;
 mod empty_wakes;
 mod ended;
 mod frame;
@@ -25,6 +27,8 @@ mod wake;
 
 pub use address::{Address, AddressError};
 pub(crate) use descriptors::{Descriptors, MOST_DESCRIPTORS, NotPassed};
+#[cfg(any(test, feature = "testing"))]
+pub use breakable::{Breaker, Cut, Direction, Slow};
 pub(crate) use ended::Ended;
 pub use frame::BadHeader as BadFrameHeader;
 pub(crate) use frame::{Flags, Frame, Header, Kind};

@@ -32,6 +32,12 @@ pub(crate) enum BenchError {
         /// What carries them.
         found: transom::Transport,
     },
+    /// A cell could not be started.
+    #[error("starting a cell")]
+    Spawn(#[from] transom::SpawnError),
+    /// A cell lost its host.
+    #[error("a cell")]
+    Cell(#[from] transom::cell::CellError),
     /// A bare ring broke.
     #[error("the bare ring")]
     Ring(#[from] transom::Corrupt),

@@ -1,7 +1,7 @@
 //! The calls that are measured: the service, where it runs, and who calls it.
 
 mod blocking;
-mod service;
+pub(super) mod service;
 mod tasks;
 
 use std::fs;
@@ -35,7 +35,11 @@ impl Operation {
             Scenario::UnaryHotRaw | Scenario::Echo1k | Scenario::Echo64k => {
                 Self::Echo(vec![0x5A; scenario.payload()])
             }
-            Scenario::UnaryHot | Scenario::UnaryCold | Scenario::UnaryConc64 | Scenario::IdleCpu => Self::Add,
+            Scenario::UnaryHot
+            | Scenario::UnaryCold
+            | Scenario::UnaryConc64
+            | Scenario::IdleCpu
+            | Scenario::Links200 => Self::Add,
         }
     }
 }
@@ -90,7 +94,7 @@ pub(super) fn serve(address: &str, driver: &Driver, starter: Starter) -> Result<
 
 /// Makes sure that calls are carried by what was asked for: figures of a fallback would be taken for those of
 /// shared memory.
-fn check(case: Case, session: &Session) -> Result<(), BenchError> {
+pub(super) fn check(case: Case, session: &Session) -> Result<(), BenchError> {
     let found = session.transport();
     match (case.transport, &found) {
         (Transport::Shm, transom::Transport::Shm)
@@ -101,7 +105,7 @@ fn check(case: Case, session: &Session) -> Result<(), BenchError> {
 }
 
 /// The CPU time that this process has used.
-fn own_cpu() -> Duration {
+pub(super) fn own_cpu() -> Duration {
     // Never negative: it began at zero.
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }

@@ -47,7 +47,7 @@ impl Kind {
         // Whoever spins on its peer's CPU keeps the peer from running.
         let waiting = if case.pin == Pin::Same { Waiting::Asleep } else { Waiting::Spinning };
         match (case.transport, scenario) {
-            (_, Scenario::IdleCpu) | (Transport::Mem, _) => None,
+            (_, Scenario::IdleCpu | Scenario::Links200) | (Transport::Mem, _) => None,
             (Transport::Unix, Scenario::UnaryConc64) => {
                 Some(Self::Socket { bytes: payload * IN_FLIGHT, calls: IN_FLIGHT })
             }
@@ -137,6 +137,8 @@ mod tests {
         for &scenario in Scenario::value_variants() {
             assert_eq!(kind(scenario, Transport::Mem, Pin::Apart), None);
         }
-        assert_eq!(kind(Scenario::IdleCpu, Transport::Shm, Pin::Apart), None);
+        for idle in [Scenario::IdleCpu, Scenario::Links200] {
+            assert_eq!(kind(idle, Transport::Shm, Pin::Apart), None);
+        }
     }
 }
