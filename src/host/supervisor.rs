@@ -15,6 +15,7 @@ use super::spawn::Setup;
 use super::status::{Phase, Status};
 use super::{Cause, DeathReport, SpawnError};
 use crate::service::Session;
+use crate::sys;
 
 /// What keeps one cell running.
 pub(super) struct Supervisor {
@@ -75,7 +76,7 @@ impl Supervisor {
                 Mode::OnDemand if self.orders.start().await.is_break() => return SpawnError::ShutDown,
                 Mode::OnDemand | Mode::Always => {}
             }
-            let Some(delay) = self.restarts.next(Instant::now(), jitter()) else {
+            let Some(delay) = self.restarts.next(Instant::now(), sys::random::number()) else {
                 return SpawnError::GivenUp { restarts: self.restarts.recent(), cause: Box::new(cause) };
             };
             let again = tokio::time::sleep(delay.saturating_sub(ended.elapsed()));
@@ -187,12 +188,4 @@ impl Orders {
             Some(Order::ShutDown | Order::Kill) | None => ControlFlow::Break(()),
         }
     }
-}
-
-/// Any number.
-fn jitter() -> u32 {
-    let mut bytes = [0; 4];
-    // Without random bytes, or with too few, cells that died together return together.
-    let _filled = rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty());
-    u32::from_ne_bytes(bytes)
 }

@@ -32,10 +32,12 @@ pub(crate) use inherited::{Ticket, is_cell, take};
 pub(crate) use mem::pair as mem_pair;
 pub(crate) use names::{Name, Unreached, reach};
 pub(crate) use parts::{Full, Link, Note, Receive, Signal, Sleep, SleepMode, Transmit};
+pub(crate) use peer::is_loopback;
 pub use peer::{Access, Peer};
 pub(crate) use place::{Place, TakenError};
 pub(crate) use shm::{Parts as ShmParts, link as shm_link};
-pub(crate) use stream::link as stream_link;
+pub(crate) use stream::{link as stream_link, tcp as tcp_link};
+pub(crate) use transport::Wanted;
 pub use transport::{FallbackReason, PeerReason, Transport};
 
 pub(crate) use crate::memory::Buffer;

@@ -9,6 +9,14 @@ use rustix::time::Timespec;
 /// As long as the kernel counts in one wait on every system.
 const LONGEST: Timespec = Timespec { tv_sec: 2_147_483_647, tv_nsec: 0 };
 
+/// Whether nothing more goes over a connection in either direction. Never waits.
+pub(crate) fn has_hung_up(connection: BorrowedFd<'_>) -> bool {
+    let mut watched = [PollFd::from_borrowed_fd(connection, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let looked = rustix::event::poll(&mut watched, Some(&now));
+    looked.is_ok() && watched[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
 /// Waits until one of the descriptors is readable or writable as asked, or has hung up, or `deadline`. May
 /// return early for no reason.
 pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<Instant>) {
