@@ -141,6 +141,8 @@ mod limits;
 #[cfg_attr(not(feature = "tokio"), allow(dead_code))]
 mod link;
 mod memory;
+#[cfg(feature = "tokio")]
+pub mod proxy;
 #[cfg(all(doctest, feature = "macros", feature = "tokio"))]
 mod readme;
 mod service;
@@ -158,8 +160,10 @@ pub use link::{
 };
 pub use memory::AttachError;
 pub use service::{
-    Argument, Call, CallError, CallOptions, Cancellation, Client, Connection, Context, Descriptor, Operation,
-    Service, Session,
+    Accepting, Acceptor, Argument, Call, CallError, CallOptions, Cancellation, Client, Connection,
+    ConnectionError, Context, Descriptor, IncomingConnection, Item, OpenConnection, Operation, RecvError,
+    Router, Rx, SendAllError, SendError, SendFailure, Service, Session, TryRecvError, TrySendError, Tx,
+    channel, channel_with_window,
 };
 pub use session::{
     BadLimit, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError, Method,

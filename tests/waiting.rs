@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Echo, EchoBlockingClient, EchoClient, EchoServer, Place};
+use tokio::runtime::Builder;
 use transom::{Access, Address, ConnectError, Connector, HandoverError, OpenError, Options, Refused, Server};
 
 /// Longer than anything takes here, and shorter than what is waited for in vain.

@@ -76,7 +76,7 @@ impl Connector {
 
     /// Serves `service` to the peer.
     pub fn serve(mut self, service: impl Service) -> Self {
-        self.serves = !service.descriptors().is_empty();
+        self.serves = service.serves();
         self.dispatch = dispatcher(service);
         self
     }

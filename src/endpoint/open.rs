@@ -80,7 +80,7 @@ async fn start(machine: Machine, link: Link, dispatch: Arc<dyn Dispatch>) -> Res
     Ok(session)
 }
 
-/// Opens a session on a connected socket. It has a thread of its own if it `serves`, or must keep time.
+/// Opens a session on a connected socket. It has a thread of its own if it `serves`, or if time matters on it.
 ///
 /// # Errors
 /// [`OpenError`]; the socket is closed.
@@ -106,7 +106,7 @@ pub(crate) fn open_blocking(
     start_blocking(machine, link, dispatch, serves)
 }
 
-/// Opens a session on a link within this process. It has a thread of its own if it `serves`.
+/// Opens a session on a link within this process. It has a thread of its own if it `serves`, or if time matters on it.
 pub(super) fn open_mem_blocking(
     link: Link,
     role: Role,
@@ -116,6 +116,7 @@ pub(super) fn open_mem_blocking(
 ) -> Result<Session, OpenError> {
     options.limits.check()?;
     let until = options.open_until(Instant::now());
+    let serves = serves || options.keeps_time(&Transport::Mem);
     let machine = machine(role, Peer::this(), Transport::Mem, until, options, &dispatch);
     start_blocking(machine, link, dispatch, serves)
 }

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::rand::GetRandomFlags;
 use tokio::sync::{mpsc, watch};
 
 use super::cell::Order;

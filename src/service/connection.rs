@@ -3,10 +3,11 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use super::{Client, Session};
 use crate::driver::Calls;
-use crate::session::CloseReason;
+use crate::session::{CloseReason, Metadata};
 
 /// A connection with a peer: an independent conversation within a session. Clones are the same connection.
 ///
@@ -17,7 +18,7 @@ use crate::session::CloseReason;
 pub struct Connection {
     session: Session,
     id: u32,
-    held: Option<Arc<Held>>,
+    _held: Option<Arc<Held>>,
 }
 
 /// A virtual connection that somebody holds on to.
@@ -37,23 +38,27 @@ impl Drop for Held {
 impl Connection {
     /// The root connection of a session.
     pub(super) fn root(session: Session) -> Self {
-        Self { session, id: 0, held: None }
+        Self { session, id: 0, _held: None }
     }
 
     /// A connection that its session keeps, whoever holds this.
     pub(super) fn kept_by_session(session: Session, id: u32) -> Self {
-        Self { session, id, held: None }
+        Self { session, id, _held: None }
     }
 
     /// A virtual connection that was opened or accepted here. It `closes` with the last of its handles.
     pub(super) fn held(session: Session, id: u32, closes: bool) -> Self {
         let held = Held { calls: Arc::clone(session.shared_calls()), id, closes };
-        Self { session, id, held: Some(Arc::new(held)) }
+        Self { session, id, _held: Some(Arc::new(held)) }
     }
 
     #[inline]
     pub(super) fn calls(&self) -> &dyn Calls {
         self.session.calls()
+    }
+
+    pub(crate) fn shared_calls(&self) -> &Arc<dyn Calls> {
+        self.session.shared_calls()
     }
 
     /// The session that it belongs to.
@@ -69,6 +74,15 @@ impl Connection {
     /// Whether it came with the session.
     pub fn is_root(&self) -> bool {
         self.id == 0
+    }
+
+    /// What the peer said when it took this connection, if this side has opened it.
+    pub fn metadata(&self) -> Metadata {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        match self.calls().poll_connection(self.id, &mut cx) {
+            Poll::Ready(Ok(metadata)) => metadata,
+            Poll::Ready(Err(_)) | Poll::Pending => Metadata::new(),
+        }
     }
 
     /// A client for a service of the peer on this connection. Whether the peer has it shows at the first call.

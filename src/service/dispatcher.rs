@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::Descriptor;
-use super::private::{Incoming, Place, Started};
-use crate::driver::{Dispatch, Handler, Request, Slots};
+use super::private::{Incoming, Opened, Place, Started};
+use super::{Accepting, Acceptor, Descriptor};
+use crate::driver::{Dispatch, Handler, Opening, Request, Slots};
 use crate::session::{Lookup, Method};
 
 /// What one side of a session serves: a server that `#[transom::service]` generated, several of them as a
@@ -26,6 +26,33 @@ pub trait Service: Send + Sync + 'static {
     /// Starts the handler of a call whose method is this service's.
     #[doc(hidden)]
     fn start(&self, call: Incoming, place: Place<'_>) -> Started;
+
+    /// Whether calls of methods that are none of its own are passed on to somebody else.
+    #[doc(hidden)]
+    fn forwards(&self) -> bool {
+        false
+    }
+
+    /// Whether there is anything that the peer could ask for.
+    #[doc(hidden)]
+    fn serves(&self) -> bool {
+        self.forwards() || !self.descriptors().is_empty()
+    }
+
+    /// Decides about a connection that the peer wants to open.
+    #[doc(hidden)]
+    fn opened(&self, opened: Opened) {
+        opened.0.has_no_acceptor();
+    }
+
+    /// This service on the root connection, with `acceptor` to decide about the virtual ones that the peer opens. Without
+    /// one they are all rejected.
+    fn accepting<A: Acceptor>(self, acceptor: A) -> Accepting<Self, A>
+    where
+        Self: Sized,
+    {
+        Accepting::new(self, acceptor)
+    }
 }
 
 /// A service as a driver calls it.
@@ -37,7 +64,11 @@ struct Dispatcher<S>(S);
 
 impl<S: Service> Dispatch for Dispatcher<S> {
     fn lookup(&self, id: u64) -> Lookup {
-        self.0.method(id).into()
+        match self.0.method(id) {
+            Some(method) => Lookup::Served(method),
+            None if self.0.forwards() => Lookup::Forwarded,
+            None => Lookup::Unknown,
+        }
     }
 
     #[inline]
@@ -47,6 +78,10 @@ impl<S: Service> Dispatch for Dispatcher<S> {
 
     fn spawns(&self, id: u64) -> bool {
         self.0.spawns(id)
+    }
+
+    fn open(&self, opening: Opening) {
+        self.0.opened(Opened(opening));
     }
 }
 
@@ -69,8 +104,15 @@ macro_rules! services {
                 false
             }
 
+            fn forwards(&self) -> bool {
+                false$(|| self.$index.forwards())*
+            }
+
             fn start(&self, call: Incoming, _place: Place<'_>) -> Started {
                 $(if self.$index.method(call.method()).is_some() {
+                    return self.$index.start(call, _place);
+                })*
+                $(if self.$index.forwards() {
                     return self.$index.start(call, _place);
                 })*
                 call.unknown()

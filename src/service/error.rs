@@ -47,6 +47,14 @@ pub enum CallError<E = Infallible> {
         /// The most there may be.
         limit: u32,
     },
+    /// The peer forwards the call, and whoever it forwards it to was gone before the answer came.
+    #[error("disconnected behind the peer ({reason}){}", if *.maybe_executed { "; the call may have run" } else { "" })]
+    Upstream {
+        /// Why, as the peer says.
+        reason: CloseReason,
+        /// Whether it may have run the call.
+        maybe_executed: bool,
+    },
     /// The session or the connection ended before the answer came.
     #[error("disconnected ({reason}){}", if *.maybe_executed { "; the call may have run" } else { "" })]
     Disconnected {
@@ -70,6 +78,7 @@ impl<E> CallError<E> {
             Self::TooLarge { size, limit } => CallError::TooLarge { size, limit },
             Self::Refused => CallError::Refused,
             Self::TooManyChannels { limit } => CallError::TooManyChannels { limit },
+            Self::Upstream { reason, maybe_executed } => CallError::Upstream { reason, maybe_executed },
             Self::Disconnected { reason, maybe_executed } => {
                 CallError::Disconnected { reason, maybe_executed }
             }
@@ -81,7 +90,10 @@ impl<E> CallError<E> {
     pub fn can_retry(&self) -> bool {
         matches!(
             self,
-            Self::Refused | Self::TooManyChannels { .. } | Self::Disconnected { maybe_executed: false, .. }
+            Self::Refused
+                | Self::TooManyChannels { .. }
+                | Self::Upstream { maybe_executed: false, .. }
+                | Self::Disconnected { maybe_executed: false, .. }
         )
     }
 
@@ -114,6 +126,7 @@ impl<E> CallError<E> {
             Failure::TooLarge { size, limit } => Self::TooLarge { size, limit },
             Failure::Refused => Self::Refused,
             Failure::Channels { limit } => Self::TooManyChannels { limit },
+            Failure::Upstream { reason, maybe_executed } => Self::Upstream { reason, maybe_executed },
         }
     }
 }

@@ -4,26 +4,36 @@
 //! A [`Session`] makes clients, a [`Call`] is a call that a client makes, a [`Service`] answers what the peer
 //! calls, with a [`Context`] for handlers that ask for it. [`private`] is what generated code needs besides.
 
+mod accept;
 mod blocking;
 mod call;
 mod cancellation;
+mod channel;
 mod connection;
 mod context;
+mod coop;
 mod descriptor;
 mod dispatcher;
 mod error;
+mod opening;
 pub mod private;
 mod session;
 #[cfg(all(test, feature = "macros", feature = "tokio"))]
 mod tests;
 
+pub use accept::{Accepting, Acceptor, IncomingConnection, Router};
 pub use blocking::CallOptions;
 pub use call::Call;
 pub use cancellation::Cancellation;
+pub use channel::{
+    Item, RecvError, Rx, SendAllError, SendError, SendFailure, TryRecvError, TrySendError, Tx, channel,
+    channel_with_window,
+};
 pub use connection::Connection;
 pub use context::Context;
 pub use descriptor::{Argument, Descriptor, Operation};
 pub use dispatcher::Service;
 pub(crate) use dispatcher::dispatcher;
 pub use error::CallError;
+pub use opening::{ConnectionError, OpenConnection};
 pub use session::{Client, Session};

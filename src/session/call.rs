@@ -176,3 +176,11 @@ pub struct ConnectionSettings {
     /// The most channels open at a time, of those that each side declares.
     pub channels: u32,
 }
+
+impl ConnectionSettings {
+    /// The most requests in flight, the window of a channel, and the most channels. Neither of the first two may be zero:
+    /// then they count as one.
+    pub fn new(requests: u32, window: u32, channels: u32) -> Self {
+        Self { requests: requests.max(1), window: window.max(1), channels }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use super::wire::Malformed;
 use super::{Refusal, Rule};
 
 /// Why a session ended.
@@ -43,6 +44,56 @@ pub enum CloseReason {
     /// Nothing happened for too long.
     #[error("idle for too long")]
     Idle,
+}
+
+const LOCAL: u8 = 1;
+const GOODBYE: u8 = 2;
+const PEER_DIED: u8 = 3;
+const PROTOCOL: u8 = 4;
+const TRANSPORT: u8 = 5;
+const REFUSED: u8 = 6;
+const HANDSHAKE_TIMEOUT: u8 = 7;
+const SHUTDOWN: u8 = 8;
+const IDLE: u8 = 9;
+const SILENT: u8 = 10;
+
+/// As somebody is told who was not part of the session.
+impl CloseReason {
+    /// One byte of code, one that says who broke a rule or refused, two of the rule.
+    pub(super) fn encode(&self) -> [u8; 4] {
+        let side = |side: &Side| u8::from(*side == Side::Peer);
+        let (code, by, rule) = match self {
+            Self::Local => (LOCAL, 0, 0),
+            Self::Goodbye => (GOODBYE, 0, 0),
+            Self::PeerDied => (PEER_DIED, 0, 0),
+            Self::Protocol(error) => (PROTOCOL, side(&error.by), error.rule.code()),
+            Self::Transport(_) => (TRANSPORT, 0, 0),
+            Self::Refused { by, .. } => (REFUSED, side(by), 0),
+            Self::HandshakeTimeout => (HANDSHAKE_TIMEOUT, 0, 0),
+            Self::Shutdown => (SHUTDOWN, 0, 0),
+            Self::Idle => (IDLE, 0, 0),
+            Self::Silent => (SILENT, 0, 0),
+        };
+        let rule = rule.to_le_bytes();
+        [code, by, rule[0], rule[1]]
+    }
+
+    pub(super) fn decode(code: u8, by: u8, rule: u16) -> Result<Self, Malformed> {
+        let by = if by == 0 { Side::Local } else { Side::Peer };
+        Ok(match code {
+            LOCAL => Self::Local,
+            GOODBYE => Self::Goodbye,
+            PEER_DIED => Self::PeerDied,
+            PROTOCOL => Self::Protocol(ProtocolError { rule: Rule::from_code(rule), by }),
+            TRANSPORT => Self::Transport(ErrorKind::Other),
+            REFUSED => Self::Refused { refusal: Refusal::Busy, by },
+            HANDSHAKE_TIMEOUT => Self::HandshakeTimeout,
+            SHUTDOWN => Self::Shutdown,
+            IDLE => Self::Idle,
+            SILENT => Self::Silent,
+            _ => return Err(Malformed),
+        })
+    }
 }
 
 /// A rule was broken; the session is over.

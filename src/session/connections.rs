@@ -348,8 +348,9 @@ impl Limits {
     fn of_connection(self, settings: Option<ConnectionSettings>) -> Self {
         let Some(settings) = settings else { return self };
         Self {
-            requests: self.requests.min(settings.requests),
-            window: self.window.min(settings.window),
+            // Without any nothing could ever be done on it.
+            requests: self.requests.min(settings.requests.max(1)),
+            window: self.window.min(settings.window.max(1)),
             channels: self.channels.min(settings.channels),
             ..self
         }

@@ -1,5 +1,6 @@
 //! Why a call failed, as the wire says it: one byte of code, then details.
 
+use super::CloseReason;
 use super::wire::{Malformed, Reader, Writer, shortened};
 use crate::link::Buffer;
 
@@ -32,6 +33,13 @@ pub(crate) enum Failure {
         /// The most there may be.
         limit: u32,
     },
+    /// Whoever the call was forwarded to is gone.
+    Upstream {
+        /// Why. Details that are told here only are lost on the way.
+        reason: CloseReason,
+        /// Whether it may have run the call.
+        maybe_executed: bool,
+    },
 }
 
 const USER: u8 = 1;
@@ -43,6 +51,7 @@ const HANDLER_PANICKED: u8 = 6;
 const TOO_LARGE: u8 = 7;
 const REFUSED: u8 = 8;
 const CHANNELS: u8 = 9;
+const UPSTREAM: u8 = 10;
 
 /// The most bytes of an explanation that go on the wire.
 const TEXT_LENGTH: usize = 512;
@@ -59,6 +68,7 @@ impl Failure {
             Self::TooLarge { .. } => TOO_LARGE,
             Self::Refused => REFUSED,
             Self::Channels { .. } => CHANNELS,
+            Self::Upstream { .. } => UPSTREAM,
         }
     }
 
@@ -69,6 +79,7 @@ impl Failure {
             Self::InvalidPayload(text) => shortened(text, TEXT_LENGTH).len(),
             Self::TooLarge { .. } => 16,
             Self::Channels { .. } => 4,
+            Self::Upstream { .. } => 5,
             _ => 0,
         }
     }
@@ -84,6 +95,10 @@ impl Failure {
                 to.put(&limit.to_le_bytes());
             }
             Self::Channels { limit } => to.put(&limit.to_le_bytes()),
+            Self::Upstream { reason, maybe_executed } => {
+                to.put(&reason.encode());
+                to.put(&[u8::from(*maybe_executed)]);
+            }
             _ => {}
         }
     }
@@ -106,6 +121,10 @@ impl Failure {
             TOO_LARGE => Self::TooLarge { size: from.u64()?, limit: from.u64()? },
             REFUSED => Self::Refused,
             CHANNELS => Self::Channels { limit: from.u32()? },
+            UPSTREAM => {
+                let reason = CloseReason::decode(from.u8()?, from.u8()?, from.u16()?)?;
+                Self::Upstream { reason, maybe_executed: from.u8()? != 0 }
+            }
             _ => return Err(Malformed),
         };
         from.end()?;

@@ -53,6 +53,15 @@ impl Callee<'_> {
         }
     }
 
+    /// Whether calls are forwarded with other types than those that the method was bound with.
+    #[inline]
+    pub(crate) fn differs(&self, bound: Option<u64>) -> bool {
+        match self {
+            Self::Known(_) => false,
+            Self::Forwarded(method) => bound.is_some_and(|types| types != method.types),
+        }
+    }
+
     /// The names of the service and of the method.
     pub(crate) fn names(&self) -> [&str; 2] {
         match self {

@@ -3,7 +3,7 @@
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use super::connection::Connection;
 use super::io::Io;
@@ -28,8 +28,8 @@ pub(super) struct Outgoing {
     /// Requests whose slot is taken: sent, and not answered yet.
     live: u32,
     calls: FxHashMap<u64, Call>,
-    /// The methods that the peer has been told of.
-    bound: FxHashSet<u64>,
+    /// The methods that the peer has been told of, with their types where calls are forwarded.
+    bound: FxHashMap<u64, Option<u64>>,
     /// Those that wait until they may call.
     pub(super) turns: Turns,
 }
@@ -59,7 +59,7 @@ impl Outgoing {
             next: role.first_id(),
             live: 0,
             calls: FxHashMap::default(),
-            bound: FxHashSet::default(),
+            bound: FxHashMap::default(),
             turns: Turns::default(),
         }
     }
@@ -135,8 +135,12 @@ impl Connection {
             return StartCall::Busy;
         }
         let method = call.method.id();
-        if !self.outgoing.bound.contains(&method) {
-            self.bind(call.method, io, out);
+        match self.outgoing.bound.get(&method) {
+            None => self.bind(call.method, io, out),
+            Some(types) if call.method.differs(*types) => {
+                return StartCall::Refused(Answer::Failure(otherwise_bound(call.method)));
+            }
+            Some(_) => {}
         }
         let id = self.outgoing.next;
         let flags = if options.is_some() { Flags::OPTIONS } else { Flags::NONE };
@@ -187,7 +191,8 @@ impl Connection {
         }
         let header = Header { method: method.id(), connection: self.id, ..Header::new(Kind::Bind) };
         io.outbox.send(header, &bytes, out);
-        self.outgoing.bound.insert(method.id());
+        let types = matches!(method, Callee::Forwarded(_)).then(|| method.types());
+        self.outgoing.bound.insert(method.id(), types);
     }
 
     /// Registers a caller that was told to wait; gives its answer instead if its time is over.
@@ -380,6 +385,12 @@ impl Connection {
             self.channels.refuse(&response.channels, io, out);
         }
     }
+}
+
+#[cold]
+fn otherwise_bound(method: Callee<'_>) -> Failure {
+    let [service, name] = method.names();
+    Failure::InvalidPayload(format!("others call `{service}.{name}` on this connection with other types"))
 }
 
 /// Why a call may not be sent at all.

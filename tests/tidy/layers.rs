@@ -5,7 +5,7 @@ use crate::source::Source;
 
 /// The folders of `src/`, lowest first. A layer names itself and those before it; the layers of one rank do not
 /// know each other.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["sys"],
     &["memory"],
     &["codec"],
@@ -13,6 +13,7 @@ const LAYERS: [&[&str]; 10] = [
     &["session", "limits"],
     &["driver"],
     &["service"],
+    &["proxy"],
     &["endpoint"],
     &["host", "cell"],
     &["fuzzing"],

@@ -1,0 +1,20 @@
+//! Proxies: calls and channels passed on from one connection to another, without decoding what they carry and without
+//! knowing the services.
+//!
+//! ```text
+//!  caller ── connection ──> here: Forward ── connection ──> whoever answers
+//!            IDs of one      metadata, deadline, cancellation     IDs of the other
+//!            channel  <───── pump: a window of items ───────>  channel
+//! ```
+//! A pump takes items from one channel, sends them on the other, and only then says that it has taken them: so the far
+//! side's credit is what the near side gets, a slow reader slows its own sender and nobody else, and a proxy holds at most a
+//! window of items for each channel.
+//!
+//! Both connections may be of any kind, on links of any kind.
+
+mod forward;
+mod pump;
+mod relay;
+
+pub use forward::{AlreadySet, Forward, Upstream};
+pub use relay::relay;

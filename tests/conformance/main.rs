@@ -1,0 +1,103 @@
+//! What holds on every link alike: each test runs over shared memory, Unix sockets and within a process, with the same
+//! session on top. Tests bear the names of what they show.
+
+mod channels;
+mod connections;
+mod endings;
+mod nesting;
+mod proxies;
+mod scene;
+mod streams;
+mod threads;
+
+/// Makes a test of each function for each link.
+macro_rules! on_every_link {
+    ($($module:ident::{$($name:ident),* $(,)?})*) => {
+        on_every_link!(@link shm Shm $($module::{$($name),*})*);
+        on_every_link!(@link unix Unix $($module::{$($name),*})*);
+        on_every_link!(@link mem Mem $($module::{$($name),*})*);
+    };
+    (@link $link:ident $kind:ident $($module:ident::{$($name:ident),*})*) => {
+        mod $link {
+            $(mod $module {
+                $(#[test]
+                fn $name() {
+                    crate::scene::run(crate::$module::$name(crate::scene::Link::$kind));
+                })*
+            })*
+        }
+    };
+}
+
+on_every_link! {
+    connections::{
+        c1_both_sides_serve_on_the_root,
+        c2_a_connection_is_opened_with_metadata_and_accepted_with_metadata,
+        c2_a_connection_is_rejected_with_a_reason,
+        c3_without_an_acceptor_it_is_rejected,
+        c3_undecided_it_is_rejected,
+        c3_the_acceptor_calls_the_opener,
+        c3_the_acceptor_decides_later,
+        c3_what_the_handler_sends_comes_after_the_verdict,
+        c4_the_acceptor_sees_who_asks,
+        c5_a_router_serves_by_name,
+        c6_calls_on_two_connections_have_ids_of_their_own,
+        c7_either_side_closes,
+        c7_calls_in_flight_end_with_the_connection,
+        c7_the_root_cannot_be_closed,
+        c8_dropping_the_last_client_closes_what_this_side_opened,
+        c8_the_root_lives_as_long_as_the_session,
+        c9_who_waits_learns_of_the_end,
+        c10_each_connection_has_settings_of_its_own,
+        s7_a_goodbye_rejects_new_connections,
+        s8_nothing_is_left_of_closed_connections,
+    }
+    proxies::{
+        x1_a_connection_is_relayed_both_ways,
+        x1_a_relayed_connection_ends_with_either_side,
+        x1_a_rejection_is_passed_on,
+        x2_calls_are_forwarded_with_their_errors,
+        x2_metadata_is_forwarded_but_for_what_is_not_to_be,
+        x2_a_cancellation_and_a_deadline_go_along,
+        x2_the_death_of_the_upstream_is_told,
+        x3_before_it_is_set_calls_are_refused,
+        x5_types_are_compared_end_to_end,
+    }
+    channels::{
+        n1_items_go_to_the_handler_and_back,
+        n1_a_result_has_channels_of_either_kind,
+        n6_runs_of_items_arrive_whole_whatever_the_window,
+        n4_a_sender_waits_for_its_receiver,
+        n4_a_window_is_the_receivers_own,
+        n4_many_tasks_send_on_one_channel,
+        n7_an_end_says_what_its_sender_said,
+        n13_streams_and_sinks_do_the_same,
+        n9_a_send_that_is_dropped_takes_no_credit,
+        n3_items_that_a_handler_sent_come_before_its_answer,
+        n4_a_channel_that_nobody_reads_holds_up_no_other,
+        n9_an_item_that_does_not_decode_is_skipped,
+        n9_an_item_that_is_too_large_harms_nothing,
+    }
+    endings::{
+        n8_a_dropped_receiver_stops_its_sender,
+        n8_a_sender_that_gives_up_says_so,
+        n11_a_session_that_ends_ends_its_channels,
+        n8_a_call_that_comes_to_nothing_ends_its_channels,
+        n7_an_end_that_was_left_before_the_other_was_passed_on_ends_it_there,
+        n12_an_end_is_passed_on_once,
+        n11_a_channel_ends_with_its_connection,
+        n11_a_channel_keeps_its_connection_open,
+        n12_an_end_goes_to_another_session,
+        s8_nothing_is_left_of_channels_that_are_over,
+    }
+    nesting::{
+        n1_every_end_of_an_argument_is_the_one_that_was_put_there,
+        n1_ends_in_a_tree_are_those_of_its_branches,
+        n1_ends_in_a_result_outlive_the_call,
+    }
+    threads::{
+        n13_threads_send_and_receive,
+        n13_threads_wait_for_credit,
+        n13_threads_learn_how_a_channel_ends,
+    }
+}
