@@ -144,7 +144,12 @@ impl Transmit for Sender {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
                 // The reader learns of a dead peer and ends the session; these bytes reach nobody.
-                Ok(_) | Err(_) => self.written = self.published,
+                Err(Errno::PIPE | Errno::CONNRESET) => self.written = self.published,
+                // Nothing may follow bytes that are missing: this is the end, and the reader learns of it.
+                Ok(_) | Err(_) => {
+                    sys::socket::shut_down(&self.socket);
+                    self.written = self.published;
+                }
             }
         }
         if self.written == self.committed {
