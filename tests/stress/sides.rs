@@ -73,6 +73,14 @@ impl Drop for Ground {
 /// What carries a session.
 pub const TRANSPORTS: [&str; 4] = ["shm", "unix", "tcp", "mem"];
 
+/// Where a listener may be.
+pub fn address(transport: &str, place: &Place) -> String {
+    match transport {
+        "tcp" => "tcp:127.0.0.1:0".to_owned(),
+        _ => format!("{transport}:{}", place.path().display()),
+    }
+}
+
 /// Opens a session; the server's side comes first.
 pub fn open(
     transport: &str,
@@ -81,10 +89,7 @@ pub fn open(
     options: &Options,
 ) -> [Session; 2] {
     let place = Place::new();
-    let address = match transport {
-        "tcp" => "tcp:127.0.0.1:0".to_owned(),
-        _ => format!("{transport}:{}", place.path().display()),
-    };
+    let address = address(transport, &place);
     let [server, client] = grounds;
     let [served, calling] = services;
     let serving = Server::new(&address, served).options(options.clone());
