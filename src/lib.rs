@@ -149,8 +149,10 @@
 //! # What can be relied upon
 //!
 //! * **The other side may be hostile.** What it writes is copied first and checked then; breaking a [`Rule`] costs it its
-//!   session, and nobody else anything. [`Access`] says who may come at all: by default the user who serves.
-//! * **A death is noticed at once**, not by a time-out. Calls in flight end as [`CallError::Disconnected`], which says
+//!   session, and nobody else anything. [`Access`] says who may come at all: by default the user who serves, and whoever is
+//!   on this machine over TCP, where nobody's user is known.
+//! * **A death is noticed at once**, not by a time-out, but for that of a whole machine over TCP: see
+//!   [`Options::keepalive`]. Calls in flight end as [`CallError::Disconnected`], which says
 //!   whether they may have run; the memory shared with the dead goes with the session.
 //! * **What a peer can have of this process is bounded** by [`Limits`] and [`Options`].
 //! * **Dropping a call cancels it**, on the other side, too. Whatever is asynchronous here says what is lost when it is
@@ -158,8 +160,8 @@
 //!
 //! # What it does not do
 //!
-//! It does not go over networks, does not speak to other languages, does not publish and subscribe, and is no sandbox: a
-//! cell has all the rights of its user. Arguments, results and items are copied, once in and once out.
+//! It encrypts nothing, over TCP either, does not speak to other languages, does not publish and subscribe, and is no
+//! sandbox: a cell has all the rights of its user. Arguments, results and items are copied, once in and once out.
 //! It runs on 64-bit little-endian Linux and nowhere else.
 //!
 //! # Where to read on

@@ -4,9 +4,9 @@
 //! look into the link, and [`Signal`] is shared by publishers and sleepers.
 
 mod address;
-mod descriptors;
 #[cfg(any(test, feature = "testing"))]
 mod breakable;
+mod descriptors;
 mod empty_wakes;
 mod ended;
 mod frame;
@@ -26,9 +26,9 @@ mod transport;
 mod wake;
 
 pub use address::{Address, AddressError};
-pub(crate) use descriptors::{Descriptors, MOST_DESCRIPTORS, NotPassed};
 #[cfg(any(test, feature = "testing"))]
 pub use breakable::{Breaker, Cut, Direction, Slow};
+pub(crate) use descriptors::{Descriptors, MOST_DESCRIPTORS, NotPassed};
 pub(crate) use ended::Ended;
 pub use frame::BadHeader as BadFrameHeader;
 pub(crate) use frame::{Flags, Frame, Header, Kind};
@@ -41,10 +41,12 @@ pub(crate) use inherited::{Ticket, is_cell, take};
 pub(crate) use mem::pair as mem_pair;
 pub(crate) use names::{Name, Unreached, reach};
 pub(crate) use parts::{Full, Link, Note, Receive, Signal, Sleep, SleepMode, Transmit};
+pub(crate) use peer::is_loopback;
 pub use peer::{Access, Peer};
 pub(crate) use place::{Place, TakenError};
 pub(crate) use shm::{Parts as ShmParts, link as shm_link};
-pub(crate) use stream::link as stream_link;
+pub(crate) use stream::{link as stream_link, tcp as tcp_link};
+pub(crate) use transport::Wanted;
 pub use transport::{FallbackReason, PeerReason, Transport};
 
 pub(crate) use crate::memory::Buffer;
