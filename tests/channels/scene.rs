@@ -1,0 +1,167 @@
+//! A service whose methods take and give channels, and clients of it over each link.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use common::Place;
+use transom::{
+    Connector, Context, Limits, Options, RecvError, Rx, SendFailure, Server, Session, Tx, channel,
+    channel_with_window,
+};
+
+use crate::common;
+
+/// Longer than anything here takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+#[transom::service]
+pub(crate) trait Streams {
+    /// What is received, added up.
+    async fn sum(&self, numbers: Rx<u64>) -> Result<u64, String>;
+    /// The numbers below `to`, sent before it returns.
+    async fn count(&self, to: u64, out: Tx<u64>) -> u64;
+    /// The letters of the text, one by one, sent after it has returned.
+    async fn spell(&self, text: &str) -> Rx<char>;
+    /// Where to send numbers that [`total`](Self::total) waits for.
+    async fn collect(&self) -> Tx<u64>;
+    /// The sum of what was sent to what [`collect`](Self::collect) gave.
+    async fn total(&self) -> u64;
+    /// Sends back what it receives.
+    async fn echo(&self, input: Rx<Vec<u8>>, output: Tx<Vec<u8>>);
+    /// Drops the end at once.
+    async fn ignore(&self, numbers: Rx<u64>);
+    /// Resets the end at once.
+    async fn give_up(&self, out: Tx<u64>);
+    /// Sends until its receiver takes no more; how it learned that, in words.
+    async fn pour(&self, out: Tx<u64>) -> String;
+    /// Keeps an end until the session is over, without looking at it.
+    async fn keep(&self, numbers: Rx<u64>);
+    /// Passes the end on to the caller's own service.
+    async fn relay(&self, cx: &Context, numbers: Rx<u64>) -> String;
+    /// Takes no channel, and knows none.
+    async fn ping(&self) -> u64;
+}
+
+#[derive(Default)]
+pub(crate) struct Streamer {
+    total: tokio::sync::Mutex<Option<tokio::task::JoinHandle<u64>>>,
+    kept: Mutex<Vec<Rx<u64>>>,
+}
+
+async fn sum(mut numbers: Rx<u64>) -> Result<u64, RecvError> {
+    let mut sum = 0;
+    while let Some(number) = numbers.recv().await? {
+        sum += number;
+    }
+    Ok(sum)
+}
+
+impl Streams for Streamer {
+    async fn sum(&self, numbers: Rx<u64>) -> Result<u64, String> {
+        sum(numbers).await.map_err(|error| error.to_string())
+    }
+
+    async fn count(&self, to: u64, out: Tx<u64>) -> u64 {
+        let mut sent = 0;
+        for number in 0..to {
+            sent += u64::from(out.send(number).await.is_ok());
+        }
+        sent
+    }
+
+    async fn spell(&self, text: &str) -> Rx<char> {
+        let (tx, rx) = channel();
+        let letters: Vec<char> = text.chars().collect();
+        tokio::spawn(async move { tx.send_all(letters).await });
+        rx
+    }
+
+    async fn collect(&self) -> Tx<u64> {
+        let (tx, rx) = channel();
+        let task = tokio::spawn(async move { sum(rx).await.expect("the caller closes it") });
+        *self.total.lock().await = Some(task);
+        tx
+    }
+
+    async fn total(&self) -> u64 {
+        self.total.lock().await.take().expect("collecting").await.expect("no panic")
+    }
+
+    async fn echo(&self, mut input: Rx<Vec<u8>>, output: Tx<Vec<u8>>) {
+        while let Ok(Some(bytes)) = input.recv().await {
+            if output.send(bytes).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn ignore(&self, numbers: Rx<u64>) {
+        drop(numbers);
+    }
+
+    async fn give_up(&self, out: Tx<u64>) {
+        out.reset();
+    }
+
+    async fn pour(&self, out: Tx<u64>) -> String {
+        let failed = loop {
+            if let Err(error) = out.send(7).await {
+                break error.reason;
+            }
+        };
+        assert_eq!(out.closed().await, failed);
+        assert!(out.is_closed());
+        failed.to_string()
+    }
+
+    async fn keep(&self, numbers: Rx<u64>) {
+        self.kept.lock().expect("no panic").push(numbers);
+    }
+
+    async fn relay(&self, cx: &Context, numbers: Rx<u64>) -> String {
+        let (client, (tx, rx)) = (cx.client::<StreamsClient>(), channel());
+        let refused = client.sum(numbers).await.expect_err("it came from the caller");
+        let sent = tokio::join!(client.sum(rx), async { tx.send_all([1, 2]).await.map(|()| drop(tx)) });
+        format!("{refused}; {:?}", sent.0)
+    }
+
+    async fn ping(&self) -> u64 {
+        1
+    }
+}
+
+/// The addresses of all links, one after another.
+pub(crate) fn addresses(place: &Place) -> Vec<String> {
+    let path = place.path().display().to_string();
+    ["shm", "unix", "mem"].map(|scheme| format!("{scheme}:{path}")).to_vec()
+}
+
+/// Limits with this window.
+pub(crate) fn window(window: u32) -> Options {
+    let mut limits = Limits::default();
+    limits.window = window;
+    Options::new().limits(limits)
+}
+
+/// A session, and the peer's, that both serve.
+pub(crate) async fn pair(address: &str, options: Options) -> (Session, Session) {
+    let server = Server::new(address, StreamsServer::new(Streamer::default())).options(options.clone());
+    let mut listener = server.bind().expect("binds");
+    let connecting =
+        Connector::new(address).options(options).serve(StreamsServer::new(Streamer::default())).session();
+    let (session, peer) = tokio::join!(connecting, listener.accept());
+    (session.expect("connects"), peer.expect("accepts"))
+}
+
+/// Runs a test over each link.
+pub(crate) async fn over_each_link<F: Future<Output = ()>>(
+    options: Options,
+    test: impl Fn(StreamsClient, Session, Session) -> F,
+) {
+    let place = Place::new();
+    for address in addresses(&place) {
+        let (session, peer) = pair(&address, options.clone()).await;
+        let test = test(session.client(), session.clone(), peer.clone());
+        tokio::time::timeout(PATIENCE, test).await.unwrap_or_else(|_| panic!("{address} hangs"));
+    }
+}
