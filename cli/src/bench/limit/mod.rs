@@ -3,6 +3,7 @@
 mod bells;
 mod ring;
 mod socket;
+mod stream;
 mod turns;
 
 use std::os::unix::net::UnixStream;
@@ -27,6 +28,10 @@ enum Kind {
     Wake,
     /// Frames through a ring, several in flight.
     Ring { payload: usize, waiting: Waiting },
+    /// Frames through a ring one way, and the bytes that each item takes of them.
+    RingStream { frame: usize, item: usize, waiting: Waiting },
+    /// Bytes through a socket one way.
+    SocketStream { item: usize },
     /// Bytes through a socket to and fro, for several calls at once.
     Socket { bytes: usize, calls: usize },
 }
@@ -48,6 +53,10 @@ impl Kind {
         let waiting = if case.pin == Pin::Same { Waiting::Asleep } else { Waiting::Spinning };
         match (case.transport, scenario) {
             (_, Scenario::IdleCpu | Scenario::Links200) | (Transport::Mem, _) => None,
+            (Transport::Unix, scenario) if scenario.streams() => {
+                let (frame, item) = packed(scenario);
+                Some(Self::SocketStream { item: item + FRAME_HEADER * item / frame })
+            }
             (Transport::Unix, Scenario::UnaryConc64) => {
                 Some(Self::Socket { bytes: payload * IN_FLIGHT, calls: IN_FLIGHT })
             }
@@ -58,7 +67,29 @@ impl Kind {
                 Some(Self::Line { payload: 0, waiting })
             }
             (Transport::Shm, Scenario::Echo1k | Scenario::Echo64k) => Some(Self::Line { payload, waiting }),
+            (Transport::Shm, Scenario::Stream64b | Scenario::Stream64k | Scenario::Channels1000) => {
+                let (frame, item) = packed(scenario);
+                Some(Self::RingStream { frame, item, waiting })
+            }
         }
+    }
+}
+
+/// The bytes of a frame besides what it carries, and the most that it carries through a ring of the usual size.
+const FRAME_HEADER: usize = 32;
+const FRAME: usize = 64 * 1024 / 4 - FRAME_HEADER;
+
+/// The bytes that a scenario's frames carry at best, and how many of those are one item.
+fn packed(scenario: Scenario) -> (usize, usize) {
+    let item = scenario.payload();
+    match scenario {
+        // Items that follow on each other share a frame, each with its length before it.
+        Scenario::Stream64b => {
+            let item = size_of::<u32>() + item;
+            (FRAME / item * item, item)
+        }
+        // One that is larger than a frame goes in pieces.
+        _ => (item.min(FRAME), item),
     }
 }
 
@@ -74,6 +105,11 @@ pub(super) fn open<'a>(
     Ok(Some(match (kind, driver) {
         (Kind::Line { payload, waiting }, _) => Box::new(turns::PingPong::new(peer, payload, waiting, gap)?),
         (Kind::Ring { payload, waiting }, _) => Box::new(ring::Frames::new(peer, payload, waiting)?),
+        (Kind::RingStream { item, waiting, .. }, _) => Box::new(stream::Frames::new(peer, item, waiting)?),
+        (Kind::SocketStream { item }, Driver::Tokio(runtime)) => {
+            Box::new(stream::AsyncSocket::new(peer, item, runtime)?)
+        }
+        (Kind::SocketStream { item }, Driver::Threads) => Box::new(stream::BlockingSocket::new(peer, item)),
         (Kind::Wake, Driver::Tokio(runtime)) => Box::new(bells::Ringing::new(peer, gap, runtime)?),
         (Kind::Wake, Driver::Threads) => Box::new(turns::PingPong::new(peer, 0, Waiting::Asleep, gap)?),
         (Kind::Socket { bytes, calls }, Driver::Tokio(runtime)) => {
@@ -92,6 +128,9 @@ pub(super) fn answer(case: Case, starter: UnixStream) -> Result<(), BenchError> 
         (None, _) => Ok(()),
         (Some(Kind::Line { payload, waiting }), _) => turns::answer(&starter, payload, waiting),
         (Some(Kind::Ring { waiting, .. }), _) => ring::answer(&starter, waiting),
+        (Some(Kind::RingStream { frame, waiting, .. }), _) => stream::answer(&starter, frame, waiting),
+        (Some(Kind::SocketStream { .. }), Driver::Tokio(runtime)) => stream::write_async(starter, runtime),
+        (Some(Kind::SocketStream { .. }), Driver::Threads) => stream::write(starter),
         (Some(Kind::Wake), Driver::Tokio(runtime)) => bells::answer(&starter, runtime),
         (Some(Kind::Wake), Driver::Threads) => turns::answer(&starter, 0, Waiting::Asleep),
         (Some(Kind::Socket { bytes, .. }), Driver::Tokio(runtime)) => {
@@ -122,11 +161,29 @@ mod tests {
     }
 
     #[test]
+    fn items_share_frames_or_have_several() {
+        let ring = |frame, item| Some(Kind::RingStream { frame, item, waiting: Waiting::Spinning });
+        let socket = |item| Some(Kind::SocketStream { item });
+        for (scenario, stream, bytes) in [
+            (Scenario::Stream64b, ring(240 * 68, 68), socket(68)),
+            (Scenario::Stream64k, ring(16_352, 65_536), socket(65_536 + 4 * 32)),
+            (Scenario::Channels1000, ring(64, 64), socket(96)),
+        ] {
+            assert_eq!(kind(scenario, Transport::Shm, Pin::Apart), stream);
+            assert_eq!(kind(scenario, Transport::Unix, Pin::Apart), bytes);
+        }
+    }
+
+    #[test]
     fn nobody_spins_on_a_shared_cpu() {
         for &scenario in Scenario::value_variants() {
             let spins = match kind(scenario, Transport::Shm, Pin::Same) {
-                Some(Kind::Line { waiting, .. } | Kind::Ring { waiting, .. }) => waiting == Waiting::Spinning,
-                Some(Kind::Wake | Kind::Socket { .. }) | None => false,
+                Some(
+                    Kind::Line { waiting, .. }
+                    | Kind::Ring { waiting, .. }
+                    | Kind::RingStream { waiting, .. },
+                ) => waiting == Waiting::Spinning,
+                Some(Kind::Wake | Kind::Socket { .. } | Kind::SocketStream { .. }) | None => false,
             };
             assert!(!spins, "{scenario:?}");
         }
