@@ -2,19 +2,22 @@
 //!
 //! Nothing is queued here, so that nothing can be reordered. A side whose incoming frames are held does not see them: they
 //! are on the link, which fills up behind them. One whose outgoing frames are held finds no room: they wait where they
-//! would on a full link.
+//! would on a full link. Credit that is granted in shared memory is no frame, and is not held.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use transom_shm_layout::word::PeerWord;
+
 use super::{
-    Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit,
+    Corrupt, Frame, Full, Header, Link, LinkError, NotPassed, Note, Receive, Signal, Sleep, SleepMode,
+    Transmit,
 };
 
 /// How long a thread sleeps at a time while its incoming frames are held: the link itself would not let it.
@@ -231,6 +234,20 @@ impl Transmit for Sender {
         self.shared.passed(Direction::Outgoing);
     }
 
+    fn carries_descriptors(&self) -> bool {
+        self.transmit.carries_descriptors()
+    }
+
+    fn commit_passing(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
+        self.transmit.commit_passing(header, descriptors)?;
+        self.shared.passed(Direction::Outgoing);
+        Ok(())
+    }
+
+    fn has_room_for(&mut self, descriptors: usize) -> bool {
+        self.transmit.has_room_for(descriptors) && self.shared.passes(Direction::Outgoing)
+    }
+
     fn publish(&mut self) -> bool {
         !self.shared.is_cut() && self.transmit.publish()
     }
@@ -246,6 +263,18 @@ impl Transmit for Sender {
 
     fn is_backed_up(&self) -> bool {
         self.transmit.is_backed_up() && !self.shared.is_cut()
+    }
+
+    fn cells(&self) -> u32 {
+        self.transmit.cells()
+    }
+
+    fn own_cell(&self, index: u32) -> Option<&AtomicU64> {
+        self.transmit.own_cell(index)
+    }
+
+    fn peer_cell(&self, index: u32) -> Option<PeerWord<'_>> {
+        self.transmit.peer_cell(index)
     }
 }
 
@@ -333,10 +362,6 @@ impl Signal for Shared {
 
     fn has_hung_up(&self) -> bool {
         self.is_cut() || self.signal.has_hung_up()
-    }
-
-    fn is_spoken_on(&self) -> bool {
-        self.signal.is_spoken_on()
     }
 
     fn hang_up(&self) {

@@ -6,11 +6,13 @@
 mod address;
 #[cfg(any(test, feature = "testing"))]
 mod breakable;
+mod descriptors;
 mod empty_wakes;
 mod ended;
 mod frame;
 mod handover;
 mod inherited;
+mod lifeline;
 mod mem;
 mod names;
 mod parts;
@@ -18,12 +20,15 @@ mod peer;
 mod place;
 mod shm;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod wake;
 
 pub use address::{Address, AddressError};
 #[cfg(any(test, feature = "testing"))]
 pub use breakable::{Breaker, Cut, Direction, Slow};
+pub(crate) use descriptors::{Descriptors, MOST_DESCRIPTORS, NotPassed};
 pub(crate) use ended::Ended;
 pub use frame::BadHeader as BadFrameHeader;
 pub(crate) use frame::{Flags, Frame, Header, Kind};
@@ -80,9 +85,17 @@ pub enum Corrupt {
         /// The most it may be.
         limit: u32,
     },
-    /// Something came on the lifeline.
-    #[error("something was said on the lifeline")]
+    /// Something else than messages with descriptors came on the lifeline, or those that this side sent were left there.
+    #[error("the lifeline carries something else than descriptors")]
     Lifeline,
+    /// A frame's descriptors are not there, or are not as many as announced.
+    #[error("{came} descriptors came where {announced} were announced")]
+    Descriptors {
+        /// How many were announced.
+        announced: usize,
+        /// How many came.
+        came: usize,
+    },
     /// A header this version does not know.
     #[error("frame header: {0}")]
     Header(#[source] BadFrameHeader),

@@ -2,21 +2,29 @@
 //!
 //! Writes gather: whatever was committed goes out in one system call when it is published, and what the
 //! kernel does not take waits in a buffer of bounded size.
+//!
+//! Descriptors go with the first byte of their frame, which goes alone, so that the kernel tells the receiver with which
+//! byte they came. They go as soon as the kernel has taken all bytes before, or not at all: nothing here keeps them.
 
+use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::SendFlags;
 
 use super::ended::UntilEnd;
 use super::wake::Wakes;
-use super::{Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
+use super::{
+    BadFrameHeader, Corrupt, Descriptors, Flags, Frame, Full, Header, Link, LinkError, MOST_DESCRIPTORS,
+    NotPassed, Note, Receive, Signal, Sleep, Transmit,
+};
 use crate::sys;
+use crate::sys::scm::Message;
 
 /// The most payload in one frame.
 const MAX_PAYLOAD: usize = 64 * 1024;
@@ -47,6 +55,7 @@ pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
             committed: 0,
             written: 0,
             published: 0,
+            refused: false,
         }),
         receive: Box::new(Receiver {
             socket,
@@ -54,6 +63,8 @@ pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
             bytes: vec![0; INBOX].into(),
             start: 0,
             end: 0,
+            taken: 0,
+            arrivals: VecDeque::new(),
         }),
         signal: shared,
     })
@@ -78,6 +89,8 @@ struct Sender {
     written: usize,
     /// Up to where they have been published.
     published: usize,
+    /// The kernel has refused descriptors for want of room, and has none yet.
+    refused: bool,
 }
 
 impl Transmit for Sender {
@@ -105,9 +118,64 @@ impl Transmit for Sender {
         self.committed = self.bytes.len();
     }
 
+    fn carries_descriptors(&self) -> bool {
+        true
+    }
+
+    fn commit_passing(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
+        let header = header.announcing(descriptors.len(), 0);
+        self.published = self.committed;
+        self.write();
+        if self.written < self.published {
+            return Err(NotPassed::Full);
+        }
+        match sys::scm::send(&self.socket, &header.encode()[..1], descriptors) {
+            Ok(_) => {}
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    self.refused = true;
+                    return Err(NotPassed::Full);
+                }
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {}
+                _ => return Err(NotPassed::Refused(error)),
+            },
+        }
+        self.commit(&header);
+        self.written += 1;
+        self.published = self.written;
+        Ok(())
+    }
+
+    fn has_room_for(&mut self, _descriptors: usize) -> bool {
+        self.look_for_room();
+        !self.is_backed_up()
+    }
+
     fn publish(&mut self) -> bool {
         let news = self.published < self.committed;
         self.published = self.committed;
+        self.write();
+        self.look_for_room();
+        if self.written == self.committed {
+            self.bytes.clear();
+            (self.committed, self.written, self.published) = (0, 0, 0);
+        }
+        self.shared.backed_up.store(self.is_backed_up(), Ordering::Relaxed);
+        news
+    }
+
+    fn has_drained(&self) -> bool {
+        self.bytes.is_empty() && !self.refused
+    }
+
+    fn is_backed_up(&self) -> bool {
+        self.written < self.published || self.refused
+    }
+}
+
+impl Sender {
+    /// Gives the kernel what it takes of the published bytes.
+    fn write(&mut self) {
         while self.written < self.published {
             let bytes = &self.bytes[self.written..self.published];
             match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
@@ -118,22 +186,24 @@ impl Transmit for Sender {
                 Ok(_) | Err(_) => self.written = self.published,
             }
         }
-        if self.written == self.committed {
-            self.bytes.clear();
-            (self.committed, self.written, self.published) = (0, 0, 0);
-        }
-        self.shared.backed_up.store(self.is_backed_up(), Ordering::Relaxed);
-        news
     }
 
-    fn has_drained(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    fn is_backed_up(&self) -> bool {
-        self.written < self.published
+    /// Asks the kernel whether it has room again for what it has refused.
+    fn look_for_room(&mut self) {
+        self.refused = self.refused && !sys::poll::is_writable(&self.socket);
     }
 }
+
+/// What came with one byte.
+struct Arrival {
+    /// Which byte, from the beginning of the stream.
+    at: u64,
+    came: Vec<OwnedFd>,
+    received: Message,
+}
+
+/// Arrivals that wait for their frames: that of the frame at the front, and one with the first byte of the next.
+const ARRIVALS: usize = 2;
 
 struct Receiver {
     socket: Arc<OwnedFd>,
@@ -141,6 +211,10 @@ struct Receiver {
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
+    /// What of the stream is before `start`.
+    taken: u64,
+    /// What came with bytes from there on.
+    arrivals: VecDeque<Arrival>,
 }
 
 impl Receiver {
@@ -161,12 +235,45 @@ impl Receiver {
     /// Takes the complete frame at the front of what has been read; whether there is one.
     fn parse(&mut self, frame: &mut Frame) -> Result<bool, LinkError> {
         let Some((header, length, true)) = self.front()? else { return Ok(false) };
-        let payload = self.start + Header::LEN;
+        let (begins, payload) = (self.taken, self.start + Header::LEN);
         self.start = payload + length;
+        self.taken += (Header::LEN + length) as u64;
         frame.header = header;
         frame.payload.renew();
         frame.payload.extend_from_slice(&self.bytes[payload..self.start]);
-        Ok(true)
+        frame.descriptors.close();
+        if header.flags.contains(Flags::DESCRIPTORS) {
+            frame.descriptors = self.descriptors_of(&header, begins)?;
+            frame.header = header.announcing_none();
+        }
+        match self.arrivals.front() {
+            Some(arrival) if arrival.at < self.taken => Err(unasked(arrival).into()),
+            _ => Ok(true),
+        }
+    }
+
+    /// What came with the first byte of a frame.
+    #[cold]
+    fn descriptors_of(&mut self, header: &Header, begins: u64) -> Result<Descriptors, Corrupt> {
+        if header.sequence != 0 {
+            return Err(Corrupt::Header(BadFrameHeader::Reserved));
+        }
+        match self.arrivals.pop_front_if(|arrival| arrival.at == begins) {
+            Some(Arrival { came, received, .. }) => Descriptors::of(header, came, received),
+            None => Err(Corrupt::Descriptors { announced: header.descriptors.into(), came: 0 }),
+        }
+    }
+
+    /// The last byte of those that were read came with descriptors.
+    #[cold]
+    fn arrived(&mut self, came: Vec<OwnedFd>, received: Message) -> Result<(), Corrupt> {
+        let at = self.taken + (self.end - self.start) as u64 - 1;
+        let arrival = Arrival { at, came, received };
+        if self.arrivals.len() == ARRIVALS {
+            return Err(unasked(&arrival));
+        }
+        self.arrivals.push_back(arrival);
+        Ok(())
     }
 
     /// Reads what the socket has; whether there was anything.
@@ -177,20 +284,28 @@ impl Receiver {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        loop {
-            let place = &mut self.bytes[self.end..];
-            return match rustix::net::recv(&self.socket, place, RecvFlags::DONTWAIT) {
-                Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => Err(LinkError::Gone),
-                Ok((count, _)) => {
-                    self.end += count;
-                    Ok(true)
+        let (place, mut came) = (&mut self.bytes[self.end..], Vec::new());
+        match sys::scm::receive(&self.socket, place, MOST_DESCRIPTORS, &mut came) {
+            Ok(Message { bytes: 0, .. }) => Err(LinkError::Gone),
+            Ok(received) => {
+                self.end += received.bytes;
+                if !came.is_empty() || received.truncated {
+                    self.arrived(came, received)?;
                 }
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => Ok(false),
-                Err(error) => Err(io::Error::from(error).into()),
-            };
+                Ok(true)
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => Ok(false),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Err(LinkError::Gone),
+                _ => Err(error.into()),
+            },
         }
     }
+}
+
+/// Descriptors came with a byte that is not the first of a frame that announces some.
+fn unasked(arrival: &Arrival) -> Corrupt {
+    Corrupt::Descriptors { announced: 0, came: arrival.came.len() }
 }
 
 impl Receive for Receiver {

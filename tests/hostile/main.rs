@@ -11,6 +11,7 @@ mod callers;
 #[path = "../common/mod.rs"]
 mod common;
 mod corruption;
+mod descriptors;
 mod floods;
 mod frames;
 mod halves;

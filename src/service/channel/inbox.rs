@@ -82,7 +82,7 @@ impl Inbox {
     #[inline]
     pub(super) fn give_back(&mut self, bound: Option<&Bound>) {
         if let Some(bound) = bound
-            && self.consumed >= bound.batch
+            && self.consumed >= bound.refund
             && self.end.is_none()
             && !self.queue.is_empty()
         {

@@ -36,7 +36,9 @@ pub(super) struct Bound {
     /// Which end is here.
     here: Flow,
     /// How many bytes of credit are given back at a time.
-    pub(super) batch: u64,
+    pub(super) refund: u64,
+    /// The most bytes of a message.
+    pub(super) payload: u64,
 }
 
 /// What becomes of a pair before it is bound.
@@ -130,11 +132,12 @@ impl Pairing {
 
     /// The message was sent, or has come: the end that is here stands for this channel.
     pub(super) fn bind(&self, connection: &Connection, channel: ChannelId) {
-        let agreed = connection.session().negotiated().map_or(0, |agreed| agreed.limits.window);
-        let batch = u64::from(self.window.unwrap_or(agreed) / 2).max(1);
+        let agreed = connection.session().negotiated();
+        let (window, payload) = agreed.map_or((0, 0), |agreed| (agreed.limits.window, agreed.limits.payload));
+        let refund = u64::from(self.window.unwrap_or(window) / 2).max(1);
         let state = self.lock();
         let Some(here) = state.away.map(Flow::other) else { return };
-        let bound = Bound { connection: connection.clone(), channel, here, batch };
+        let bound = Bound { connection: connection.clone(), channel, here, refund, payload };
         let left = state.left.clone();
         let unbound = match left {
             None => self.bound.set(bound).err(),

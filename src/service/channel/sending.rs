@@ -154,7 +154,8 @@ impl<'t, T: Item, I: Iterator<Item = T>> SendingAll<'t, T, I> {
     fn prepare(&mut self, bound: &Bound) -> Result<bool, SendFailure> {
         if self.batch.count == 0 {
             let credit = bound.calls().credit(bound.channel)?;
-            self.batch.fill(self.tx.codec(), &mut self.items, credit)?;
+            let room = BATCH.min(usize::try_from(bound.payload).unwrap_or(BATCH));
+            self.batch.fill(self.tx.codec(), &mut self.items, credit, room)?;
         }
         Ok(self.batch.count > 0)
     }
@@ -181,12 +182,13 @@ struct Batch {
 }
 
 impl Batch {
-    /// Takes items while there is credit for them, and one at least.
+    /// Takes items while there is credit for them and they take no more than `room`, and one at least.
     fn fill<T: Item>(
         &mut self,
         codec: &ItemCodec<T>,
         items: &mut impl Iterator<Item = T>,
         credit: u64,
+        room: usize,
     ) -> Result<(), SendFailure> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
@@ -207,12 +209,12 @@ impl Batch {
                 }
             }
             cost += (self.bytes.len() - start - ITEM_LENGTH) as u64 + ITEM_OVERHEAD;
-            if self.count > 0 && (cost > credit || self.bytes.len() > BATCH) {
+            if self.count > 0 && (cost > credit || self.bytes.len() > room) {
                 return Ok(());
             }
             self.count += 1;
             self.end = self.bytes.len();
-            if cost >= credit || self.end >= BATCH {
+            if cost >= credit || self.end >= room {
                 return Ok(());
             }
         }

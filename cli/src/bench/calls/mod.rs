@@ -1,14 +1,12 @@
 //! The calls that are measured: the service, where it runs, and who calls it.
 
 mod blocking;
+mod directory;
 mod items;
 pub(super) mod service;
 mod source;
 mod tasks;
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
@@ -20,6 +18,7 @@ use super::options::{CHANNELS, Case, Job, Scenario, Transport, name};
 use super::peer::{Peer, Starter};
 use super::pin::{self, Placement};
 use super::rounds::Subject;
+use directory::Directory;
 use service::{BenchServer, Mine};
 use source::{SourceServer, Tap};
 
@@ -61,7 +60,7 @@ pub(super) fn open<'a>(
     let address = match case.transport {
         Transport::Mem => format!("mem:bench-{}", std::process::id()),
         Transport::Shm | Transport::Unix => {
-            format!("{}:{}", name(case.transport), directory.0.join("socket").display())
+            format!("{}:{}", name(case.transport), directory.socket().display())
         }
     };
     let server = match (case.transport, driver) {
@@ -139,22 +138,4 @@ pub(super) fn check(case: Case, session: &Session) -> Result<(), BenchError> {
 pub(super) fn own_cpu() -> Duration {
     // Never negative: it began at zero.
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
-}
-
-/// A directory for one socket, there until both sides have met.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn create() -> Result<Self, BenchError> {
-        let path = std::env::temp_dir().join(format!("transom-bench-{}", std::process::id()));
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // What the system cleans up in the end is no reason to fail.
-        let _removed = fs::remove_dir_all(&self.0);
-    }
 }

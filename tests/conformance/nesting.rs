@@ -1,23 +1,22 @@
-//! Ends in arguments and results of every shape are those that were put there.
+//! Channel ends in arguments and results of every shape: N1. They are those that were put there.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use facet::Facet;
-use transom::{Connector, Rx, Server, Tx, channel};
+use transom::{Rx, Tx, channel};
 
-use crate::common::Place;
-use crate::scene::{PATIENCE, addresses};
+use crate::scene::{Link, Scene};
 
 #[derive(Facet, Debug)]
-pub(crate) struct Named {
+pub struct Named {
     name: String,
     out: Tx<String>,
 }
 
 #[derive(Facet, Debug)]
 #[repr(u8)]
-pub(crate) enum Shape {
+pub enum Shape {
     Nothing,
     One(Tx<String>),
     Several(u8, Tx<String>, Tx<String>),
@@ -25,7 +24,7 @@ pub(crate) enum Shape {
 }
 
 #[derive(Facet, Debug)]
-pub(crate) struct Everything {
+pub struct Everything {
     option: Option<Tx<String>>,
     none: Option<Tx<String>>,
     tuple: (u8, Tx<String>),
@@ -39,7 +38,7 @@ pub(crate) struct Everything {
 }
 
 #[derive(Facet, Debug)]
-pub(crate) struct Tree {
+pub struct Tree {
     name: String,
     out: Option<Tx<String>>,
     children: Vec<Tree>,
@@ -47,20 +46,20 @@ pub(crate) struct Tree {
 
 /// Ends for all parts, in a result.
 #[derive(Facet, Debug)]
-pub(crate) struct Subscription {
+pub struct Subscription {
     title: Option<Rx<String>>,
     parts: Vec<(u8, Rx<String>)>,
 }
 
 #[transom::service]
-pub(crate) trait Nests {
+pub trait Nests {
     /// Says on each end where it was found.
     async fn everything(&self, everything: Everything, label: &str, last: Tx<String>);
     async fn tree(&self, tree: Tree);
     async fn subscribe(&self, parts: u8) -> Result<Subscription, String>;
 }
 
-pub(crate) struct Nest;
+pub struct Nest;
 
 async fn say(out: &Tx<String>, text: impl Into<String>) {
     out.send(text.into()).await.expect("is received");
@@ -156,75 +155,62 @@ impl Ears {
     }
 }
 
-async fn over_each_link<F: Future<Output = ()>>(test: impl Fn(NestsClient) -> F) {
-    let place = Place::new();
-    for address in addresses(&place) {
-        let mut listener = Server::new(&address, NestsServer::new(Nest)).bind().expect("binds");
-        let (client, session) = tokio::join!(Connector::new(&address).connect(), listener.accept());
-        let (client, _session) = (client.expect("connects"), session.expect("accepts"));
-        tokio::time::timeout(PATIENCE, test(client)).await.unwrap_or_else(|_| panic!("{address} hangs"));
+async fn nests(link: Link) -> (Scene, NestsClient) {
+    let scene = Scene::new(link, (), NestsServer::new(Nest)).await;
+    let client = scene.client.client();
+    (scene, client)
+}
+
+pub async fn n1_every_end_of_an_argument_is_the_one_that_was_put_there(link: Link) {
+    let (_scene, client) = nests(link).await;
+    let mut ears = Ears::default();
+    let everything = Everything {
+        result: Ok(ears.out("result")),
+        option: Some(ears.out("option")),
+        none: None,
+        tuple: (1, ears.out("tuple")),
+        list: vec![ears.named("a", "list a"), ears.named("b", "list b")],
+        array: [ears.out("array 0"), ears.out("array 1")],
+        map: [("x", "map x"), ("y", "map y")].map(|(key, text)| (key.to_owned(), ears.out(text))).into(),
+        hashed: [(7, ears.named("seven", "hashed 7 seven")), (8, ears.named("eight", "hashed 8 eight"))]
+            .into(),
+        shapes: vec![
+            Shape::Struct { named: Box::new(ears.named("n", "boxed n")), first: ears.out("first") },
+            Shape::Nothing,
+            Shape::Several(2, ears.out("several 2 a"), ears.out("several 2 b")),
+            Shape::One(ears.out("one")),
+        ],
+        shared: Arc::new(ears.out("shared")),
+    };
+    let last = ears.out("last, label");
+    let (called, ()) = tokio::join!(client.everything(everything, "label", last), ears.hear());
+    called.expect("answers");
+}
+
+pub async fn n1_ends_in_a_tree_are_those_of_its_branches(link: Link) {
+    let (_scene, client) = nests(link).await;
+    let mut ears = Ears::default();
+    let mut tree = |name: &'static str, hears: bool, children| Tree {
+        name: name.to_owned(),
+        out: hears.then(|| ears.out(name)),
+        children,
+    };
+    let leaves = vec![tree("leaf", true, vec![]), tree("silent", false, vec![])];
+    let branch = tree("branch", true, leaves);
+    let root = tree("root", true, vec![branch]);
+    let (called, ()) = tokio::join!(client.tree(root), ears.hear());
+    called.expect("answers");
+}
+
+pub async fn n1_ends_in_a_result_outlive_the_call(link: Link) {
+    let (_scene, client) = nests(link).await;
+    let Subscription { title, parts } = client.subscribe(3).await.expect("answers");
+    let mut title = title.expect("there");
+    assert_eq!(title.recv().await, Ok(Some("title".to_owned())));
+    assert_eq!(parts.len(), 3);
+    for (part, mut rx) in parts {
+        assert_eq!(rx.recv().await, Ok(Some(format!("part {part}"))));
+        assert_eq!(rx.recv().await, Ok(None));
     }
-}
-
-#[tokio::test]
-async fn every_end_of_an_argument_is_the_one_that_was_put_there() {
-    over_each_link(|client| async move {
-        let mut ears = Ears::default();
-        let everything = Everything {
-            result: Ok(ears.out("result")),
-            option: Some(ears.out("option")),
-            none: None,
-            tuple: (1, ears.out("tuple")),
-            list: vec![ears.named("a", "list a"), ears.named("b", "list b")],
-            array: [ears.out("array 0"), ears.out("array 1")],
-            map: [("x", "map x"), ("y", "map y")].map(|(key, text)| (key.to_owned(), ears.out(text))).into(),
-            hashed: [(7, ears.named("seven", "hashed 7 seven")), (8, ears.named("eight", "hashed 8 eight"))]
-                .into(),
-            shapes: vec![
-                Shape::Struct { named: Box::new(ears.named("n", "boxed n")), first: ears.out("first") },
-                Shape::Nothing,
-                Shape::Several(2, ears.out("several 2 a"), ears.out("several 2 b")),
-                Shape::One(ears.out("one")),
-            ],
-            shared: Arc::new(ears.out("shared")),
-        };
-        let last = ears.out("last, label");
-        let (called, ()) = tokio::join!(client.everything(everything, "label", last), ears.hear());
-        called.expect("answers");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn ends_in_a_tree_are_those_of_its_branches() {
-    over_each_link(|client| async move {
-        let mut ears = Ears::default();
-        let mut tree = |name: &'static str, hears: bool, children| Tree {
-            name: name.to_owned(),
-            out: hears.then(|| ears.out(name)),
-            children,
-        };
-        let leaves = vec![tree("leaf", true, vec![]), tree("silent", false, vec![])];
-        let branch = tree("branch", true, leaves);
-        let root = tree("root", true, vec![branch]);
-        let (called, ()) = tokio::join!(client.tree(root), ears.hear());
-        called.expect("answers");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn ends_in_a_result_outlive_the_call() {
-    over_each_link(|client| async move {
-        let Subscription { title, parts } = client.subscribe(3).await.expect("answers");
-        let mut title = title.expect("there");
-        assert_eq!(title.recv().await, Ok(Some("title".to_owned())));
-        assert_eq!(parts.len(), 3);
-        for (part, mut rx) in parts {
-            assert_eq!(rx.recv().await, Ok(Some(format!("part {part}"))));
-            assert_eq!(rx.recv().await, Ok(None));
-        }
-        assert!(client.subscribe(0).await.is_err(), "and an error has none");
-    })
-    .await;
+    assert!(client.subscribe(0).await.is_err(), "and an error has none");
 }

@@ -1,17 +1,15 @@
-//! The same without a runtime: threads send and receive.
+//! Channels without a runtime: N13. Threads send and receive.
 
 use std::sync::Arc;
 use std::thread;
 
-use transom::{
-    Connector, Options, Rx, SendError, SendFailure, Server, TryRecvError, Tx, channel, channel_with_window,
-};
+use transom::{Options, Rx, SendError, SendFailure, TryRecvError, Tx, channel, channel_with_window};
 
-use crate::common::Place;
-use crate::scene::{addresses, window};
+use crate::scene::{Blocking, Link};
+use crate::streams::window;
 
 #[transom::service]
-pub(crate) trait Pipes {
+pub trait Pipes {
     fn sum(&self, numbers: Rx<u64>) -> u64;
     fn count(&self, to: u64, out: Tx<u64>) -> u64;
     fn ignore(&self, numbers: Rx<u64>);
@@ -45,21 +43,23 @@ impl Pipes for Pipe {
     }
 }
 
-fn over_each_link(options: Options, test: impl Fn(PipesBlockingClient)) {
-    let place = Place::new();
-    for address in addresses(&place) {
-        let server = Server::new(&address, PipesServer::new(Pipe)).options(options.clone());
-        let listener = server.bind_blocking().expect("binds");
-        let accepting = thread::spawn(move || listener.accept().expect("accepts"));
-        let client = Connector::new(&address).options(options.clone()).connect_blocking().expect("connects");
-        let _session = accepting.join().expect("no panic");
-        test(client);
-    }
+/// Runs a test on a thread, with a client whose session has no runtime, nor has its peer's.
+async fn without_a_runtime(
+    link: Link,
+    options: Options,
+    test: impl FnOnce(PipesBlockingClient) + Send + 'static,
+) {
+    let (done, is_done) = tokio::sync::oneshot::channel();
+    thread::spawn(move || {
+        let scene = Blocking::new(link, options, PipesServer::new(Pipe));
+        test(scene.client.client());
+        done.send(()).expect("is waited for");
+    });
+    is_done.await.expect("no panic");
 }
 
-#[test]
-fn threads_send_and_receive() {
-    over_each_link(Options::new(), |client| {
+pub async fn n13_threads_send_and_receive(link: Link) {
+    without_a_runtime(link, Options::new(), |client| {
         thread::scope(|scope| {
             let (tx, rx) = channel();
             let sum = scope.spawn(|| client.sum(rx));
@@ -78,12 +78,12 @@ fn threads_send_and_receive() {
             assert_eq!(rx.blocking_recv(), Ok(None));
             assert_eq!(count.join().expect("no panic"), Ok(1000));
         });
-    });
+    })
+    .await;
 }
 
-#[test]
-fn threads_wait_for_credit() {
-    over_each_link(window(3 * (1 + 32)), |client| {
+pub async fn n13_threads_wait_for_credit(link: Link) {
+    without_a_runtime(link, window(3 * (1 + 32)), |client| {
         let (tx, mut rx) = channel_with_window(40);
         thread::scope(|scope| {
             let count = scope.spawn(|| client.count(300, tx));
@@ -106,12 +106,12 @@ fn threads_wait_for_credit() {
             drop(tx);
             assert_eq!(sum.join().expect("no panic"), Ok(600));
         });
-    });
+    })
+    .await;
 }
 
-#[test]
-fn threads_learn_how_a_channel_ends() {
-    over_each_link(Options::new(), |client| {
+pub async fn n13_threads_learn_how_a_channel_ends(link: Link) {
+    without_a_runtime(link, Options::new(), |client| {
         let mut letters = client.spell("end").expect("answers");
         let text: Vec<u8> = std::iter::from_fn(|| letters.blocking_recv().expect("no error")).collect();
         assert_eq!(text, b"end");
@@ -127,5 +127,6 @@ fn threads_learn_how_a_channel_ends() {
         assert_eq!(rx.try_recv(), Err(TryRecvError::Empty));
         drop(rx);
         assert_eq!(tx.blocking_send(1), Err(SendError { item: 1, reason: SendFailure::Reset }));
-    });
+    })
+    .await;
 }

@@ -1,21 +1,27 @@
-//! A service whose methods take and give channels, and clients of it over each link.
+//! A service whose methods take and give channels, on both sides of a session.
 
 use std::sync::Mutex;
-use std::time::Duration;
 
-use common::Place;
-use transom::{
-    Connector, Context, Limits, Options, RecvError, Rx, SendFailure, Server, Session, Tx, channel,
-    channel_with_window,
-};
+use facet::Facet;
+use transom::{Context, Limits, Options, RecvError, Router, Rx, Service as _, Tx, channel};
 
-use crate::common;
+use crate::scene::{Link, Scene};
 
-/// Longer than anything here takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// An even number. What is odd is encoded nevertheless.
+#[derive(Facet, Debug, PartialEq)]
+#[facet(invariants = Even::is_even)]
+pub struct Even {
+    pub number: u32,
+}
+
+impl Even {
+    fn is_even(&self) -> bool {
+        self.number.is_multiple_of(2)
+    }
+}
 
 #[transom::service]
-pub(crate) trait Streams {
+pub trait Streams {
     /// What is received, added up.
     async fn sum(&self, numbers: Rx<u64>) -> Result<u64, String>;
     /// The numbers below `to`, sent before it returns.
@@ -38,12 +44,14 @@ pub(crate) trait Streams {
     async fn keep(&self, numbers: Rx<u64>);
     /// Passes the end on to the caller's own service.
     async fn relay(&self, cx: &Context, numbers: Rx<u64>) -> String;
+    /// The numbers below `to`, as if all of them were even.
+    async fn evens(&self, to: u32, out: Tx<Even>);
     /// Takes no channel, and knows none.
     async fn ping(&self) -> u64;
 }
 
 #[derive(Default)]
-pub(crate) struct Streamer {
+pub struct Streamer {
     total: tokio::sync::Mutex<Option<tokio::task::JoinHandle<u64>>>,
     kept: Mutex<Vec<Rx<u64>>>,
 }
@@ -125,43 +133,27 @@ impl Streams for Streamer {
         format!("{refused}; {:?}", sent.0)
     }
 
+    async fn evens(&self, to: u32, out: Tx<Even>) {
+        out.send_all((0..to).map(|number| Even { number })).await.expect("are received");
+    }
+
     async fn ping(&self) -> u64 {
         1
     }
 }
 
-/// The addresses of all links, one after another.
-pub(crate) fn addresses(place: &Place) -> Vec<String> {
-    let path = place.path().display().to_string();
-    ["shm", "unix", "mem"].map(|scheme| format!("{scheme}:{path}")).to_vec()
-}
-
-/// Limits with this window.
-pub(crate) fn window(window: u32) -> Options {
+/// Options with this window.
+pub fn window(bytes: u32) -> Options {
     let mut limits = Limits::default();
-    limits.window = window;
+    limits.window = bytes;
     Options::new().limits(limits)
 }
 
-/// A session, and the peer's, that both serve.
-pub(crate) async fn pair(address: &str, options: Options) -> (Session, Session) {
-    let server = Server::new(address, StreamsServer::new(Streamer::default())).options(options.clone());
-    let mut listener = server.bind().expect("binds");
-    let connecting =
-        Connector::new(address).options(options).serve(StreamsServer::new(Streamer::default())).session();
-    let (session, peer) = tokio::join!(connecting, listener.accept());
-    (session.expect("connects"), peer.expect("accepts"))
-}
-
-/// Runs a test over each link.
-pub(crate) async fn over_each_link<F: Future<Output = ()>>(
-    options: Options,
-    test: impl Fn(StreamsClient, Session, Session) -> F,
-) {
-    let place = Place::new();
-    for address in addresses(&place) {
-        let (session, peer) = pair(&address, options.clone()).await;
-        let test = test(session.client(), session.clone(), peer.clone());
-        tokio::time::timeout(PATIENCE, test).await.unwrap_or_else(|_| panic!("{address} hangs"));
-    }
+/// A session on which both sides serve streams, and a client of one.
+pub async fn streams(link: Link, options: Options) -> (Scene, StreamsClient) {
+    let streams = || StreamsServer::new(Streamer::default());
+    let server = streams().accepting(Router::new().route(streams()));
+    let scene = Scene::with(link, options, streams(), server).await;
+    let client = scene.client.client();
+    (scene, client)
 }
