@@ -105,6 +105,26 @@ fn every_scenario_gives_a_row_for_each_api() {
 }
 
 #[test]
+fn items_are_counted_beside_what_the_machine_carries() {
+    let clean = Clean::new("items");
+    let expected: Vec<String> = ["stream-64b", "stream-64k", "channels-1000"]
+        .iter()
+        .flat_map(|scenario| ["async", "blocking"].map(|api| format!("{scenario} {api}")))
+        .collect();
+    for (transport, has_limit) in [("shm", true), ("unix", true), ("mem", false)] {
+        let rows =
+            clean.rows(&["--transport", transport, "--scenario", "stream-64b,stream-64k,channels-1000"]);
+        assert_eq!(names(&rows), expected);
+        for row in &rows {
+            let figure = |field: &str| row[field].as_f64().unwrap_or_else(|| panic!("{field}: {row}"));
+            assert!(figure("per_second") > 0.0 && figure("cpu_ms") > 0.0, "{row}");
+            assert_eq!(row["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), has_limit, "{row}");
+            assert!(["p50_ns", "p99_ns", "limit_p50_ns"].iter().all(|field| row[field].is_null()), "{row}");
+        }
+    }
+}
+
+#[test]
 fn an_idle_pair_has_cpu_time_and_nothing_else() {
     let clean = Clean::new("idle");
     let rows = clean.rows(&["--scenario", "idle-cpu"]);
@@ -147,14 +167,14 @@ fn a_shared_cpu_is_no_reason_to_starve() {
     let clean = Clean::new("same");
     let output = clean
         .bench(&["--pin", "same", "--seconds", "0.02", "--gap-us", "20"])
-        .args(["--scenario", "unary-hot-raw,unary-cold,unary-conc64"])
+        .args(["--scenario", "unary-hot-raw,unary-cold,unary-conc64,stream-64b,channels-1000"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let table = text(&output.stdout);
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[0].contains("Linux") && lines[0].contains("both sides pinned to CPU"), "{table}");
-    assert_eq!(lines.len(), 3 + 6, "{table}");
+    assert_eq!(lines.len(), 3 + 10, "{table}");
     assert!(lines[2..].iter().all(|line| line.len() == lines[2].len()), "{table}");
 }
 

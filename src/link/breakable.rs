@@ -2,7 +2,7 @@
 //!
 //! Nothing is queued here, so that nothing can be reordered. A side whose incoming frames are held does not see them: they
 //! are on the link, which fills up behind them. One whose outgoing frames are held finds no room: they wait where they
-//! would on a full link.
+//! would on a full link. Credit that is granted in shared memory is no frame, and is not held.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -245,7 +245,7 @@ impl Transmit for Sender {
     }
 
     fn has_room_for(&mut self, descriptors: usize) -> bool {
-        self.transmit.has_room_for(descriptors)
+        self.transmit.has_room_for(descriptors) && self.shared.passes(Direction::Outgoing)
     }
 
     fn cells(&self) -> u32 {
@@ -275,6 +275,18 @@ impl Transmit for Sender {
 
     fn is_backed_up(&self) -> bool {
         self.transmit.is_backed_up() && !self.shared.is_cut()
+    }
+
+    fn cells(&self) -> u32 {
+        self.transmit.cells()
+    }
+
+    fn own_cell(&self, index: u32) -> Option<&AtomicU64> {
+        self.transmit.own_cell(index)
+    }
+
+    fn peer_cell(&self, index: u32) -> Option<PeerWord<'_>> {
+        self.transmit.peer_cell(index)
     }
 }
 

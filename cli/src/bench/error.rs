@@ -23,6 +23,12 @@ pub(crate) enum BenchError {
     /// A call failed.
     #[error("a call")]
     Call(#[from] transom::CallError),
+    /// An item was not received.
+    #[error("an item")]
+    Item(#[from] transom::RecvError),
+    /// There are no more items.
+    #[error("the items came to an end")]
+    Ended,
     /// A call gave something else than it should.
     #[error("a wrong answer")]
     WrongAnswer,

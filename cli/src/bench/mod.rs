@@ -62,7 +62,9 @@ pub(crate) fn run_peer(options: &PeerOptions) -> Result<(), BenchError> {
     let starter = Starter::attach(options)?;
     match options.job {
         Job::Limit => limit::answer(options.case, starter.ready()?),
-        Job::Service => calls::serve(&options.address, &Driver::new(options.case.api)?, starter),
+        Job::Service => {
+            calls::serve(&options.address, options.case, &Driver::new(options.case.api)?, starter)
+        }
         Job::Host | Job::Cell => links::run_host(options.case, &starter.ready()?),
     }
 }
@@ -85,8 +87,12 @@ fn measure(case: Case, placement: Placement, options: &Options) -> Result<Row, B
     let plan = Plan {
         rounds: if gap.is_some() { COLD_ROUNDS } else { HOT_ROUNDS },
         time: options.time(),
-        compare: if case.scenario == Scenario::UnaryConc64 { Compare::Rate } else { Compare::Latency },
+        compare: match case.scenario {
+            Scenario::UnaryConc64 => Compare::Rate,
+            scenario if scenario.streams() => Compare::Rate,
+            _ => Compare::Latency,
+        },
     };
     let figures = interleave(plan, limit.as_deref_mut(), &mut *calls)?;
-    Ok(Row::calls(case, &figures))
+    Ok(if case.scenario.streams() { Row::items(case, &figures) } else { Row::calls(case, &figures) })
 }

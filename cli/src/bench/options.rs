@@ -5,6 +5,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+/// The bytes of an item of stream-64b and of channels-1000, and of stream-64k.
+pub(super) const SMALL: usize = 64;
+pub(super) const LARGE: usize = 64 * 1024;
+/// Channels that are open at the same time in channels-1000.
+pub(super) const CHANNELS: usize = 1000;
+
 /// How figures come about, shown below the options.
 const FIGURES: &str = "\
 Figures are medians of interleaved rounds: the limit, then the calls, and so on. `limit_p50` is what two processes, placed \
@@ -13,11 +19,14 @@ alike, reach without Transom:
   shm, unary-cold      the same pauses, then a shared futex (blocking) or a bell descriptor in the runtime (async)
   shm, unary-conc64    frames through the bare ring, 64 outstanding, each answered by a frame
   shm, --pin same      a shared futex in place of spinning
+  shm, streams         the same bytes one way through the bare ring: a batch, a piece or an item in each frame
   unix                 the same bytes through a plain socket, written and read with the same API
   mem, idle-cpu, links none
-`ratio` is the median of the rounds' ratios: p50 to the limit's p50, and for unary-conc64 the limit's rate to the calls' \
-rate. 1 is as good as the machine, for either. `cpu_ms` is the CPU time of both processes in the measured rounds, and \
+`ratio` is the median of the rounds' ratios: p50 to the limit's p50, and for unary-conc64 and streams the limit's rate to \
+that of calls or items. 1 is as good as the machine, for either. `cpu_ms` is the CPU time of both processes in the measured rounds, and \
 for idle-cpu over two seconds, connected and idle.
+stream-64b, stream-64k and channels-1000 have the other process send items to this one as fast as they are received, over \
+one channel or in turn over a thousand; `per_second` counts items.
 links-200 starts a host and its cells, written with the API of the row. After some hundred calls each way it gives, for each link, how much the host's resident memory has grown, RssAnon and RssShmem, and its descriptors. `cpu_ms` is that of all processes together, idle for two seconds; the latencies are those of a call to each cell in turn, in eleven rounds. There are no cells on mem.";
 
 /// The options of `transom bench`.
@@ -100,6 +109,15 @@ pub(super) enum Scenario {
     /// 64 KiB there and back, back to back.
     #[value(name = "echo-64k")]
     Echo64k,
+    /// Items of 64 bytes on a channel.
+    #[value(name = "stream-64b")]
+    Stream64b,
+    /// Items of 64 KiB on a channel.
+    #[value(name = "stream-64k")]
+    Stream64k,
+    /// Items of 64 bytes on a thousand channels, one on each in turn.
+    #[value(name = "channels-1000")]
+    Channels1000,
     /// Nothing at all, for two seconds.
     #[value(name = "idle-cpu")]
     IdleCpu,
@@ -203,7 +221,12 @@ impl Case {
 }
 
 impl Scenario {
-    /// Bytes that each call carries in each direction.
+    /// Whether items are received, and no calls made.
+    pub(super) fn streams(self) -> bool {
+        matches!(self, Self::Stream64b | Self::Stream64k | Self::Channels1000)
+    }
+
+    /// Bytes that each call carries in each direction, or each item.
     pub(super) fn payload(self) -> usize {
         match self {
             Self::UnaryHotRaw
@@ -214,6 +237,8 @@ impl Scenario {
             | Self::Links200 => 16,
             Self::Echo1k => 1024,
             Self::Echo64k => 64 * 1024,
+            Self::Stream64b | Self::Channels1000 => SMALL,
+            Self::Stream64k => LARGE,
         }
     }
 }

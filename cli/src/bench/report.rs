@@ -47,6 +47,15 @@ impl Row {
         }
     }
 
+    /// The row of a case in which items were received.
+    pub(super) fn items(case: Case, figures: &Figures) -> Self {
+        Self {
+            per_second: Some(figures.per_second.round() as u64),
+            ratio: figures.limit.map(|(_, ratio)| rounded(ratio, 1e6)),
+            ..Self::idle(case, figures.cpu)
+        }
+    }
+
     /// The row of a case in which nothing happened.
     pub(super) fn idle(case: Case, cpu: Duration) -> Self {
         Self {
