@@ -64,6 +64,59 @@
 //! Arguments and results are numbers, text, bytes and whatever derives `facet::Facet`. Both sides of a session may serve,
 //! and call each other: [`Connector::serve`], [`Context::client`].
 //!
+//! # Channels
+//!
+//! One end of a [`channel`], passed in a call's arguments or returned in its result, carries items between the two sides
+//! for as long as they like. The sender is never further ahead than a window of bytes; dropping an end ends the channel,
+//! and the other end learns how.
+//!
+//! ```
+//! use transom::{Rx, Server, Tx};
+//!
+//! #[transom::service]
+//! trait Numbers {
+//!     async fn sum(&self, numbers: Rx<u64>) -> u64;
+//!     async fn below(&self, end: u64) -> Rx<u64>;
+//! }
+//!
+//! struct Counting;
+//!
+//! impl Numbers for Counting {
+//!     async fn sum(&self, mut numbers: Rx<u64>) -> u64 {
+//!         let mut sum = 0;
+//!         while let Ok(Some(number)) = numbers.recv().await {
+//!             sum += number;
+//!         }
+//!         sum
+//!     }
+//!     async fn below(&self, end: u64) -> Rx<u64> {
+//!         let (tx, rx) = transom::channel();
+//!         tokio::spawn(async move { tx.send_all(0..end).await });
+//!         rx
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = Server::new("mem:numbers", NumbersServer::new(Counting)).bind()?;
+//! # tokio::spawn(listener.run());
+//! let client: NumbersClient = transom::connect("mem:numbers").await?;
+//! let (tx, rx) = transom::channel();
+//! let sending = async move {
+//!     tx.send(1).await?;
+//!     tx.send(2).await
+//! };
+//! let (sum, sent) = tokio::join!(client.sum(rx), sending);
+//! assert_eq!((sum?, sent?), (3, ()));
+//!
+//! let mut numbers = client.below(3).await?;
+//! while let Some(number) = numbers.recv().await? {
+//!     println!("{number}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # A host and its cell
 //!
 //! A [`Host`] starts processes, its cells, watches them and starts them again. A cell needs no address, and goes with its
@@ -96,8 +149,10 @@
 //! # What can be relied upon
 //!
 //! * **The other side may be hostile.** What it writes is copied first and checked then; breaking a [`Rule`] costs it its
-//!   session, and nobody else anything. [`Access`] says who may come at all: by default the user who serves.
-//! * **A death is noticed at once**, not by a time-out. Calls in flight end as [`CallError::Disconnected`], which says
+//!   session, and nobody else anything. [`Access`] says who may come at all: by default the user who serves, and whoever is
+//!   on this machine over TCP, where nobody's user is known.
+//! * **A death is noticed at once**, not by a time-out, but for that of a whole machine over TCP: see
+//!   [`Options::keepalive`]. Calls in flight end as [`CallError::Disconnected`], which says
 //!   whether they may have run; the memory shared with the dead goes with the session.
 //! * **What a peer can have of this process is bounded** by [`Limits`] and [`Options`].
 //! * **Dropping a call cancels it**, on the other side, too. Whatever is asynchronous here says what is lost when it is
@@ -105,21 +160,22 @@
 //!
 //! # What it does not do
 //!
-//! It does not go over networks, does not speak to other languages, does not publish and subscribe, and is no sandbox: a
-//! cell has all the rights of its user. Arguments and results are copied, once in and once out. There are no streams yet.
+//! It encrypts nothing, over TCP either, does not speak to other languages, does not publish and subscribe, and is no
+//! sandbox: a cell has all the rights of its user. Arguments, results and items are copied, once in and once out.
 //! It runs on 64-bit little-endian Linux and nowhere else.
 //!
 //! # Where to read on
 //!
 //! * [`service`], for what may be in a service; [`CallError`], for what can happen to a call; [`Call`], for deadlines.
+//! * [`channel`], [`Tx`] and [`Rx`], for items that go on after a call, or while it lasts.
 //! * [`Server`], [`Connector`] and [`Address`], for more than [`serve`] and [`connect`] offer; [`Session`].
 //! * [`Host`], [`Spawn`], [`RestartPolicy`] and [`DeathReport`]; the module [`cell`], for the other end.
 //! * `ARCHITECTURE.md` in the repository, for how it is built and what always holds.
 //!
 //! # Features and environment
 //!
-//! `macros`, the attribute, and `tokio`, all that is asynchronous, hosts included, are there by default. With
-//! `TRANSOM_SHM=off` in the environment of either side sessions stay on the socket.
+//! `macros`, the attribute, and `tokio`, all that is asynchronous, hosts included, are there by default; `testing`, links
+//! that break on demand, is not. With `TRANSOM_SHM=off` in the environment of either side sessions stay on the socket.
 #![cfg_attr(not(all(feature = "macros", feature = "tokio")), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
@@ -149,6 +205,24 @@ mod service;
 mod session;
 mod sys;
 
+/// Helpers for tests of what is built on sessions. With the feature `testing`.
+///
+/// ```
+/// use std::io::ErrorKind::ConnectionReset;
+/// use transom::{Connector, Options};
+/// use transom::testing::{Breaker, Cut, Direction};
+///
+/// let breaker = Breaker::new();
+/// let connector = Connector::new("mem:app").options(Options::new().breaker(&breaker));
+/// // Once connected: nothing arrives any more, then so does the end.
+/// breaker.hold(Direction::Incoming);
+/// breaker.cut(Cut::Io(ConnectionReset));
+/// ```
+#[cfg(any(test, feature = "testing"))]
+pub mod testing {
+    pub use crate::link::{Breaker, Cut, Direction, Slow};
+}
+
 pub use endpoint::{ConnectError, Connector, OpenError, Options, ServeError, Server, blocking};
 #[cfg(feature = "tokio")]
 pub use endpoint::{Listener, connect, serve};
@@ -161,8 +235,9 @@ pub use link::{
 pub use memory::AttachError;
 pub use service::{
     Accepting, Acceptor, Argument, Call, CallError, CallOptions, Cancellation, Client, Connection,
-    ConnectionError, Context, Descriptor, IncomingConnection, OpenConnection, Operation, Router, Service,
-    Session,
+    ConnectionError, Context, Descriptor, IncomingConnection, Item, OpenConnection, Operation, RecvError,
+    Router, Rx, SendAllError, SendError, SendFailure, Service, Session, TryRecvError, TrySendError, Tx,
+    channel, channel_with_window,
 };
 pub use session::{
     BadLimit, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError, Method,

@@ -9,8 +9,8 @@ use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
     Attribute, Error, Expr, FnArg, GenericArgument, Generics, Ident, Item, ItemTrait, Lifetime, Lit, Meta,
-    Pat, PatType, PathArguments, Receiver, Result, ReturnType, Signature, TraitItem, TraitItemFn, Type,
-    TypeReference,
+    Pat, PatType, PathArguments, PathSegment, Receiver, Result, ReturnType, Signature, TraitItem,
+    TraitItemFn, Type, TypeReference,
 };
 
 use crate::kebab::{kebab, method_id, pascal};
@@ -217,6 +217,14 @@ fn read_output(output: &ReturnType) -> Result<(Type, Type, Option<Type>)> {
     let cases: Vec<&GenericArgument> = cases.args.iter().collect();
     match cases[..] {
         [GenericArgument::Type(output), GenericArgument::Type(error)] => {
+            let mut ends = ChannelEnds::default();
+            ends.visit_type_mut(&mut error.clone());
+            if let Some(end) = ends.first {
+                return Err(Error::new(
+                    end.span(),
+                    format!("an error has no channel ends: return the `{end}` in the good case"),
+                ));
+            }
             Ok((whole.clone(), output.clone(), Some(error.clone())))
         }
         _ => Err(Error::new_spanned(&whole, "write both cases: `Result<T, E>`")),
@@ -262,17 +270,39 @@ fn docs(attributes: &[Attribute]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Whether a type has the name of a channel's end. What else may have that name is not told apart.
+fn is_channel_end(name: &Ident) -> bool {
+    name == "Tx" || name == "Rx"
+}
+
+/// Finds the channel ends in a type, as deep as its tokens go.
+#[derive(Default)]
+struct ChannelEnds {
+    first: Option<Ident>,
+}
+
+impl VisitMut for ChannelEnds {
+    fn visit_path_segment_mut(&mut self, segment: &mut PathSegment) {
+        if is_channel_end(&segment.ident) {
+            self.first.get_or_insert_with(|| segment.ident.clone());
+        }
+        visit_mut::visit_path_segment_mut(self, segment);
+    }
+}
+
 /// Gives every borrow in a type one lifetime, and finds what cannot be an argument.
 struct Borrows {
     lifetime: &'static str,
     found: bool,
     first: Option<Span>,
+    /// Whether what is looked at is part of a channel's item.
+    in_item: bool,
     problem: Option<Error>,
 }
 
 impl Borrows {
     fn of(lifetime: &'static str) -> Self {
-        Self { lifetime, found: false, first: None, problem: None }
+        Self { lifetime, found: false, first: None, in_item: false, problem: None }
     }
 
     fn refuse(&mut self, tokens: &impl ToTokens, refusal: &str) {
@@ -280,6 +310,11 @@ impl Borrows {
     }
 
     fn find(&mut self, span: Span) -> Lifetime {
+        if self.in_item {
+            self.problem.get_or_insert_with(|| {
+                Error::new(span, "an item of a channel outlives the request: it is owned")
+            });
+        }
         self.found = true;
         self.first.get_or_insert(span);
         Lifetime::new(&format!("'{}", self.lifetime), span)
@@ -309,6 +344,13 @@ impl VisitMut for Borrows {
             self.refuse(lifetime, "an argument lives as long as its request, and has no lifetime of a name");
         }
         *lifetime = self.find(lifetime.span());
+    }
+
+    fn visit_path_segment_mut(&mut self, segment: &mut PathSegment) {
+        let outside = self.in_item;
+        self.in_item |= is_channel_end(&segment.ident);
+        visit_mut::visit_path_segment_mut(self, segment);
+        self.in_item = outside;
     }
 
     fn visit_type_impl_trait_mut(&mut self, ty: &mut syn::TypeImplTrait) {

@@ -15,6 +15,13 @@ impl Sink for Vec<u8> {
     }
 }
 
+impl<S: Sink + ?Sized> Sink for &mut S {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        (**self).put(bytes);
+    }
+}
+
 /// A place of known size that is filled from its start. What does not fit is not written.
 pub(super) struct Place<'a>(&'a mut [u8]);
 

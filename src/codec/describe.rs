@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! u64   str   [u8]   [i32; 4]   {str: u64}   f64?   <u64 | Failed>
-//! Point{x: i32, y: i32}   Shape(Circle(f64), Square{side: f64}, Empty)
+//! Point{x: i32, y: i32}   Shape(Circle(f64), Square{side: f64}, Empty)   tx<u64>   rx<Point>
 //! ```
 //! A named type is written out where it first occurs; from then on it is `#n`, the n-th so written, so that the
 //! description of a recursive type ends.
@@ -10,6 +10,8 @@
 use std::fmt::Write;
 
 use facet::{Def, Field, FieldFlags, Shape, StructKind, StructType, Type, UserType};
+
+use super::ends;
 
 /// The canonical description of a type.
 pub(crate) fn describe(shape: &'static Shape) -> String {
@@ -46,6 +48,11 @@ struct Description {
 
 impl Description {
     fn shape(&mut self, shape: &'static Shape) {
+        if let Some(sends) = ends::kind(shape) {
+            self.text.push_str(if sends { "tx" } else { "rx" });
+            let items: Vec<_> = shape.type_params.iter().map(|param| param.shape).collect();
+            return self.list('<', &items, '>', |description, shape| description.shape(shape));
+        }
         if let Some(proxy) = shape.proxy {
             return self.shape(proxy.shape);
         }

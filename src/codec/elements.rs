@@ -1,10 +1,7 @@
 //! What collections are made of: elements that take bytes. Of those no more can be announced than bytes follow; of
 //! others a few bytes could announce any number, and cost whoever reads them as much time as they like.
 
-use std::cell::RefCell;
-
-use facet::{ConstTypeId, Def, Field, FieldFlags, ScalarType, Shape, StructType, Type, UserType};
-use rustc_hash::FxHashSet;
+use facet::{Def, Field, FieldFlags, ScalarType, Shape, StructType, Type, UserType};
 
 /// A collection whose elements take no bytes.
 #[derive(Debug, thiserror::Error)]
@@ -13,23 +10,12 @@ pub struct Bodiless {
     element: &'static str,
 }
 
-thread_local! {
-    /// The types that this thread has found in order.
-    static IN_ORDER: RefCell<FxHashSet<ConstTypeId>> = RefCell::default();
-}
-
 /// Checks that the elements of all collections in a type take bytes.
 ///
 /// # Errors
 /// [`Bodiless`] if there are some that do not, or of which that cannot be known.
 pub(super) fn check(shape: &'static Shape) -> Result<(), Bodiless> {
-    // At the end of a thread it is gone; then the type is looked at once more.
-    if IN_ORDER.try_with(|known| known.borrow().contains(&shape.id)).unwrap_or(false) {
-        return Ok(());
-    }
-    walk(shape, &mut Vec::new())?;
-    let _listed = IN_ORDER.try_with(|known| known.borrow_mut().insert(shape.id));
-    Ok(())
+    walk(shape, &mut Vec::new())
 }
 
 /// Checks the collections in a type, but not those in types that are `seen`.

@@ -1,7 +1,7 @@
 //! A value on its way to be a message's body.
 
 use super::bytes::Place;
-use super::{Body, EncodeError, Sink};
+use super::{Body, EncodeError, Ends, Sink};
 use crate::memory::Buffer;
 
 /// Something that can be encoded: the arguments of a call, or its result.
@@ -14,6 +14,9 @@ pub trait Encode {
     /// # Errors
     /// [`EncodeError`] if a shape has no encoding.
     fn encode<S: Sink>(&self, out: &mut S) -> Result<(), EncodeError>;
+
+    /// Collects the channel ends in it.
+    fn ends(&self, ends: &mut Ends);
 }
 
 /// A body of known length: a value whose size is known before it is encoded, else its encoding.

@@ -4,6 +4,8 @@
 //! encoded one by one, each by the codec that [`Pick`] finds for its type when generated code is compiled:
 //! [`Plain`] for numbers, strings, bytes and what is made of them, reflection for the rest.
 //!
+//! Channel ends are found in values of any shape, and encoded as numbers ([`ends`]).
+//!
 //! Whatever bytes come, decoding them costs no more than their number times what the type costs. So nesting is bounded,
 //! and the elements of collections take bytes, in every type that is encoded at all.
 
@@ -11,16 +13,25 @@ mod bounded;
 mod bytes;
 mod describe;
 mod elements;
+mod ends;
+#[cfg(test)]
+mod ends_tests;
+mod item;
+mod known;
 mod message;
 mod pick;
 mod plain;
 mod reflect;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 pub use bytes::{Reader, Sink};
 pub(crate) use describe::{describe, types_hash};
 use elements::Bodiless;
+pub(crate) use ends::End;
+pub use ends::{EndError, Ends, Receiver, Sender};
+pub(crate) use item::ItemCodec;
 pub use message::Encode;
 pub(crate) use message::Message;
 pub use pick::{Codec, Pick, PickFacet, PickPlain};
@@ -97,6 +108,9 @@ pub enum DecodeError {
     /// No value of this type is decoded.
     #[error(transparent)]
     Elements(#[from] Bodiless),
+    /// A channel end is where none can be, or none that there is.
+    #[error(transparent)]
+    Ends(#[from] EndError),
     /// The bytes do not fit the type's shape.
     #[error(transparent)]
     Shape(Box<facet_postcard::DeserializeError>),
@@ -112,6 +126,9 @@ pub enum EncodeError {
     /// No value of this type is encoded.
     #[error(transparent)]
     Elements(#[from] Bodiless),
+    /// A channel end cannot be passed on.
+    #[error(transparent)]
+    Ends(#[from] EndError),
     /// The value's shape has no encoding.
     #[error(transparent)]
     Shape(#[from] facet_postcard::SerializeError),

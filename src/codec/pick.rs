@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use facet::Facet;
 
-use super::{DecodeError, EncodeError, Plain, Reader, Sink, reflect};
+use super::{DecodeError, EncodeError, Ends, Plain, Reader, Sink, reflect};
 
 /// The question which codec `T` has.
 pub struct Pick<T>(PhantomData<fn() -> T>);
@@ -54,6 +54,9 @@ pub trait Codec<'a, T>: Copy {
     /// # Errors
     /// [`DecodeError`] if the bytes are not one.
     fn decode(self, from: &mut Reader<'a>) -> Result<T, DecodeError>;
+
+    /// Collects the channel ends in a value that is to be encoded or was decoded.
+    fn ends(self, value: &T, into: &mut Ends);
 }
 
 /// The built-in codec of a [`Plain`] type.
@@ -74,6 +77,9 @@ impl<'a, T: Plain<'a>> Codec<'a, T> for AsPlain {
     fn decode(self, from: &mut Reader<'a>) -> Result<T, DecodeError> {
         T::read(from)
     }
+    /// There are none in what is plain.
+    #[inline]
+    fn ends(self, _value: &T, _into: &mut Ends) {}
 }
 
 /// The codec of any other type: by reflection.
@@ -89,5 +95,8 @@ impl<'a, T: Facet<'a>> Codec<'a, T> for AsFacet {
     }
     fn decode(self, from: &mut Reader<'a>) -> Result<T, DecodeError> {
         reflect::decode(from)
+    }
+    fn ends(self, value: &T, into: &mut Ends) {
+        reflect::ends(value, into);
     }
 }

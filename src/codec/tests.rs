@@ -3,7 +3,9 @@
 use facet::Facet;
 
 use super::bytes::varint_length;
-use super::{Body, Codec, DecodeError, Encode, EncodeError, Message, Pick, PickFacet as _, PickPlain as _};
+use super::{
+    Body, Codec, DecodeError, Encode, EncodeError, Ends, Message, Pick, PickFacet as _, PickPlain as _,
+};
 use super::{Reader, Sink, describe, types_hash};
 
 #[derive(Facet, Debug, Clone, PartialEq)]
@@ -42,6 +44,9 @@ where
     }
     fn encode<S: Sink>(&self, out: &mut S) -> Result<(), EncodeError> {
         self.1.encode(self.0, out)
+    }
+    fn ends(&self, ends: &mut Ends) {
+        self.1.ends(self.0, ends);
     }
 }
 

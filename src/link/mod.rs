@@ -4,11 +4,15 @@
 //! look into the link, and [`Signal`] is shared by publishers and sleepers.
 
 mod address;
+#[cfg(any(test, feature = "testing"))]
+mod breakable;
+mod descriptors;
 mod empty_wakes;
 mod ended;
 mod frame;
 mod handover;
 mod inherited;
+mod lifeline;
 mod mem;
 mod names;
 mod parts;
@@ -16,10 +20,15 @@ mod peer;
 mod place;
 mod shm;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod wake;
 
 pub use address::{Address, AddressError};
+#[cfg(any(test, feature = "testing"))]
+pub use breakable::{Breaker, Cut, Direction, Slow};
+pub(crate) use descriptors::{Descriptors, MOST_DESCRIPTORS, NotPassed};
 pub(crate) use ended::Ended;
 pub use frame::BadHeader as BadFrameHeader;
 pub(crate) use frame::{Flags, Frame, Header, Kind};
@@ -32,10 +41,12 @@ pub(crate) use inherited::{Ticket, is_cell, take};
 pub(crate) use mem::pair as mem_pair;
 pub(crate) use names::{Name, Unreached, reach};
 pub(crate) use parts::{Full, Link, Note, Receive, Signal, Sleep, SleepMode, Transmit};
+pub(crate) use peer::is_loopback;
 pub use peer::{Access, Peer};
 pub(crate) use place::{Place, TakenError};
 pub(crate) use shm::{Parts as ShmParts, link as shm_link};
-pub(crate) use stream::link as stream_link;
+pub(crate) use stream::{link as stream_link, tcp as tcp_link};
+pub(crate) use transport::Wanted;
 pub use transport::{FallbackReason, PeerReason, Transport};
 
 pub(crate) use crate::memory::Buffer;
@@ -76,9 +87,17 @@ pub enum Corrupt {
         /// The most it may be.
         limit: u32,
     },
-    /// Something came on the lifeline.
-    #[error("something was said on the lifeline")]
+    /// Something else than messages with descriptors came on the lifeline, or those that this side sent were left there.
+    #[error("the lifeline carries something else than descriptors")]
     Lifeline,
+    /// A frame's descriptors are not there, or are not as many as announced.
+    #[error("{came} descriptors came where {announced} were announced")]
+    Descriptors {
+        /// How many were announced.
+        announced: usize,
+        /// How many came.
+        came: usize,
+    },
     /// A header this version does not know.
     #[error("frame header: {0}")]
     Header(#[source] BadFrameHeader),

@@ -2,21 +2,32 @@
 //!
 //! Writes gather: whatever was committed goes out in one system call when it is published, and what the
 //! kernel does not take waits in a buffer of bounded size.
+//!
+//! Descriptors go with the first byte of their frame, which goes alone, so that the kernel tells the receiver with which
+//! byte they came. They go as soon as the kernel has taken all bytes before, or not at all: nothing here keeps them.
+//!
+//! What the kernel of a Unix socket has taken is with the peer. That of a TCP socket still has to send it, and throws it
+//! away if anything comes for a socket that is closed. So a TCP link that ends says that nothing more will come, and its
+//! socket stays for a while: until the peer, which has everything then, ends its own side.
 
+use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::SendFlags;
 
 use super::ended::UntilEnd;
 use super::wake::Wakes;
-use super::{Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
+use super::{
+    BadFrameHeader, Corrupt, Descriptors, Flags, Frame, Full, Header, Link, LinkError, MOST_DESCRIPTORS,
+    NotPassed, Note, Receive, Signal, Sleep, Transmit,
+};
 use crate::sys;
+use crate::sys::scm::Message;
 
 /// The most payload in one frame.
 const MAX_PAYLOAD: usize = 64 * 1024;
@@ -25,17 +36,44 @@ const OUTBOX: usize = 4 * MAX_PAYLOAD;
 /// Bytes read ahead: two frames at least.
 const INBOX: usize = 2 * (Header::LEN + MAX_PAYLOAD);
 
-/// A link over a connected socket, which is made nonblocking. One that is `inherited` is not shut down at its end: it
+/// How a link's socket ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With the link.
+    WithLink,
+    /// With a process: its end means more than that of the link.
+    WithProcess,
+    /// After the link, when the peer has received all, or has had [`LINGERS`] for it.
+    Lingers,
+}
+
+/// How long the socket of a TCP link stays open after its link for the peer to receive all.
+const LINGERS: Duration = Duration::from_secs(5);
+
+/// A link over a connected Unix socket, which is made nonblocking. One that is `inherited` is not shut down at its end: it
 /// ends with a process.
 ///
 /// # Errors
 /// When the socket cannot be made nonblocking.
-pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
-    socket.set_nonblocking(true)?;
-    let socket: Arc<OwnedFd> = Arc::new(socket.into());
+pub(crate) fn link(socket: impl Into<OwnedFd>, inherited: bool) -> io::Result<Link> {
+    over(socket.into(), if inherited { End::WithProcess } else { End::WithLink })
+}
+
+/// A link over a connected TCP socket, which is made nonblocking and sends at once.
+///
+/// # Errors
+/// When the socket cannot be made so.
+pub(crate) fn tcp(socket: OwnedFd) -> io::Result<Link> {
+    sys::tcp::send_at_once(&socket)?;
+    over(socket, End::Lingers)
+}
+
+fn over(socket: OwnedFd, end: End) -> io::Result<Link> {
+    sys::socket::never_wait(&socket)?;
+    let socket = Arc::new(socket);
     let shared = Arc::new(Shared {
         socket: UntilEnd::new(Arc::clone(&socket)),
-        inherited,
+        end,
         backed_up: AtomicBool::new(false),
         wakes: Wakes::default(),
     });
@@ -47,6 +85,7 @@ pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
             committed: 0,
             written: 0,
             published: 0,
+            refused: false,
         }),
         receive: Box::new(Receiver {
             socket,
@@ -54,6 +93,8 @@ pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
             bytes: vec![0; INBOX].into(),
             start: 0,
             end: 0,
+            taken: 0,
+            arrivals: VecDeque::new(),
         }),
         signal: shared,
     })
@@ -61,8 +102,7 @@ pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
 
 struct Shared {
     socket: UntilEnd<OwnedFd>,
-    /// Whether the end of the socket means more than the end of this session.
-    inherited: bool,
+    end: End,
     /// Bytes wait for the kernel to take them.
     backed_up: AtomicBool,
     wakes: Wakes,
@@ -78,6 +118,8 @@ struct Sender {
     written: usize,
     /// Up to where they have been published.
     published: usize,
+    /// The kernel has refused descriptors for want of room, and has none yet.
+    refused: bool,
 }
 
 impl Transmit for Sender {
@@ -105,19 +147,47 @@ impl Transmit for Sender {
         self.committed = self.bytes.len();
     }
 
+    fn carries_descriptors(&self) -> bool {
+        !matches!(self.shared.end, End::Lingers)
+    }
+
+    fn commit_passing(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
+        if !self.carries_descriptors() {
+            return Err(NotPassed::Unsupported);
+        }
+        let header = header.announcing(descriptors.len(), 0);
+        self.published = self.committed;
+        self.write();
+        if self.written < self.published {
+            return Err(NotPassed::Full);
+        }
+        match sys::scm::send(&self.socket, &header.encode()[..1], descriptors) {
+            Ok(_) => {}
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    self.refused = true;
+                    return Err(NotPassed::Full);
+                }
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {}
+                _ => return Err(NotPassed::Refused(error)),
+            },
+        }
+        self.commit(&header);
+        self.written += 1;
+        self.published = self.written;
+        Ok(())
+    }
+
+    fn has_room_for(&mut self, _descriptors: usize) -> bool {
+        self.look_for_room();
+        !self.is_backed_up()
+    }
+
     fn publish(&mut self) -> bool {
         let news = self.published < self.committed;
         self.published = self.committed;
-        while self.written < self.published {
-            let bytes = &self.bytes[self.written..self.published];
-            match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-                Ok(count) if count > 0 => self.written += count,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => break,
-                // The reader learns of a dead peer and ends the session; these bytes reach nobody.
-                Ok(_) | Err(_) => self.written = self.published,
-            }
-        }
+        self.write();
+        self.look_for_room();
         if self.written == self.committed {
             self.bytes.clear();
             (self.committed, self.written, self.published) = (0, 0, 0);
@@ -127,13 +197,50 @@ impl Transmit for Sender {
     }
 
     fn has_drained(&self) -> bool {
-        self.bytes.is_empty()
+        self.bytes.is_empty() && !self.refused
     }
 
     fn is_backed_up(&self) -> bool {
-        self.written < self.published
+        self.written < self.published || self.refused
     }
 }
+
+impl Sender {
+    /// Gives the kernel what it takes of the published bytes.
+    fn write(&mut self) {
+        while self.written < self.published {
+            let bytes = &self.bytes[self.written..self.published];
+            match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(count) if count > 0 => self.written += count,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => break,
+                // The reader learns of a dead peer and ends the session; these bytes reach nobody.
+                Err(Errno::PIPE | Errno::CONNRESET) => self.written = self.published,
+                // Nothing may follow bytes that are missing: this is the end, and the reader learns of it.
+                Ok(_) | Err(_) => {
+                    sys::socket::shut_down(&self.socket);
+                    self.written = self.published;
+                }
+            }
+        }
+    }
+
+    /// Asks the kernel whether it has room again for what it has refused.
+    fn look_for_room(&mut self) {
+        self.refused = self.refused && !sys::poll::is_writable(&self.socket);
+    }
+}
+
+/// What came with one byte.
+struct Arrival {
+    /// Which byte, from the beginning of the stream.
+    at: u64,
+    came: Vec<OwnedFd>,
+    received: Message,
+}
+
+/// Arrivals that wait for their frames: that of the frame at the front, and one with the first byte of the next.
+const ARRIVALS: usize = 2;
 
 struct Receiver {
     socket: Arc<OwnedFd>,
@@ -141,6 +248,10 @@ struct Receiver {
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
+    /// What of the stream is before `start`.
+    taken: u64,
+    /// What came with bytes from there on.
+    arrivals: VecDeque<Arrival>,
 }
 
 impl Receiver {
@@ -161,12 +272,45 @@ impl Receiver {
     /// Takes the complete frame at the front of what has been read; whether there is one.
     fn parse(&mut self, frame: &mut Frame) -> Result<bool, LinkError> {
         let Some((header, length, true)) = self.front()? else { return Ok(false) };
-        let payload = self.start + Header::LEN;
+        let (begins, payload) = (self.taken, self.start + Header::LEN);
         self.start = payload + length;
+        self.taken += (Header::LEN + length) as u64;
         frame.header = header;
         frame.payload.renew();
         frame.payload.extend_from_slice(&self.bytes[payload..self.start]);
-        Ok(true)
+        frame.descriptors.close();
+        if header.flags.contains(Flags::DESCRIPTORS) {
+            frame.descriptors = self.descriptors_of(&header, begins)?;
+            frame.header = header.announcing_none();
+        }
+        match self.arrivals.front() {
+            Some(arrival) if arrival.at < self.taken => Err(unasked(arrival).into()),
+            _ => Ok(true),
+        }
+    }
+
+    /// What came with the first byte of a frame.
+    #[cold]
+    fn descriptors_of(&mut self, header: &Header, begins: u64) -> Result<Descriptors, Corrupt> {
+        if header.sequence != 0 {
+            return Err(Corrupt::Header(BadFrameHeader::Reserved));
+        }
+        match self.arrivals.pop_front_if(|arrival| arrival.at == begins) {
+            Some(Arrival { came, received, .. }) => Descriptors::of(header, came, received),
+            None => Err(Corrupt::Descriptors { announced: header.descriptors.into(), came: 0 }),
+        }
+    }
+
+    /// The last byte of those that were read came with descriptors.
+    #[cold]
+    fn arrived(&mut self, came: Vec<OwnedFd>, received: Message) -> Result<(), Corrupt> {
+        let at = self.taken + (self.end - self.start) as u64 - 1;
+        let arrival = Arrival { at, came, received };
+        if self.arrivals.len() == ARRIVALS {
+            return Err(unasked(&arrival));
+        }
+        self.arrivals.push_back(arrival);
+        Ok(())
     }
 
     /// Reads what the socket has; whether there was anything.
@@ -177,20 +321,28 @@ impl Receiver {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        loop {
-            let place = &mut self.bytes[self.end..];
-            return match rustix::net::recv(&self.socket, place, RecvFlags::DONTWAIT) {
-                Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => Err(LinkError::Gone),
-                Ok((count, _)) => {
-                    self.end += count;
-                    Ok(true)
+        let (place, mut came) = (&mut self.bytes[self.end..], Vec::new());
+        match sys::scm::receive(&self.socket, place, MOST_DESCRIPTORS, &mut came) {
+            Ok(Message { bytes: 0, .. }) => Err(LinkError::Gone),
+            Ok(received) => {
+                self.end += received.bytes;
+                if !came.is_empty() || received.truncated {
+                    self.arrived(came, received)?;
                 }
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => Ok(false),
-                Err(error) => Err(io::Error::from(error).into()),
-            };
+                Ok(true)
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => Ok(false),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Err(LinkError::Gone),
+                _ => Err(error.into()),
+            },
         }
     }
+}
+
+/// Descriptors came with a byte that is not the first of a frame that announces some.
+fn unasked(arrival: &Arrival) -> Corrupt {
+    Corrupt::Descriptors { announced: 0, came: arrival.came.len() }
 }
 
 impl Receive for Receiver {
@@ -265,14 +417,54 @@ impl Signal for Shared {
     }
 
     fn hang_up(&self) {
-        if !self.inherited
-            && let Some(socket) = self.socket.get()
-        {
-            sys::socket::shut_down(&*socket);
+        let Some(socket) = self.socket.get() else { return };
+        match self.end {
+            End::WithProcess => {}
+            End::WithLink => sys::socket::shut_down(&*socket),
+            End::Lingers => {
+                sys::tcp::stop_sending(&*socket);
+                sys::close::when_ended(socket, LINGERS);
+            }
         }
     }
 
     fn may_spin(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Kind;
+    use rustix::net::{AddressFamily, SocketType, sockopt};
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    #[test]
+    fn what_a_tcp_link_has_sent_arrives_although_the_peer_speaks_after_its_end() {
+        const FRAMES: usize = 3;
+        let (listener, address) = sys::tcp::listen(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let peer = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        // So little that all but the first of it stays in the kernel on this side.
+        sockopt::set_socket_recv_buffer_size(&peer, 4096).unwrap();
+        rustix::net::connect(&peer, &address).unwrap();
+        let mut peer = TcpStream::from(peer);
+        peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (socket, _) = sys::socket::accept(&listener).unwrap();
+        sockopt::set_socket_send_buffer_size(&socket, FRAMES * MAX_PAYLOAD).unwrap();
+
+        let Link { mut transmit, receive, signal } = tcp(socket).unwrap();
+        for _ in 0..FRAMES {
+            transmit.reserve(MAX_PAYLOAD).unwrap();
+            let length = MAX_PAYLOAD as u32;
+            transmit.commit(&Header { length, ..Header::new(Kind::Response) });
+            transmit.publish();
+            assert!(transmit.has_drained(), "the kernel has it all");
+        }
+        signal.hang_up();
+        drop((transmit, receive));
+        peer.write_all(b"late").unwrap();
+        assert_eq!(peer.read_to_end(&mut Vec::new()).unwrap(), FRAMES * (Header::LEN + MAX_PAYLOAD));
     }
 }

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::call::outcome;
+use super::channel::Departing;
 use super::private::Arguments;
 use super::{CallError, Connection};
 use crate::codec::Message;
-use crate::session::{CallRequest, Metadata};
+use crate::session::{CallRequest, Metadata, Started};
 
 /// What goes along with every call of a blocking client.
 ///
@@ -55,13 +56,22 @@ pub(super) fn call<A: Arguments>(
     options: &CallOptions,
     arguments: A,
 ) -> Result<A::Output, CallError<A::Error>> {
+    let mut ends = Departing::of(&arguments).map_err(|error| CallError::unencodable(&error))?;
     let body = Message::new(arguments).map_err(|error| CallError::unencodable(&error))?;
-    outcome::<A>(connection.calls().call_blocking(&CallRequest {
+    let started = connection.calls().start_blocking(&CallRequest {
         connection: connection.id(),
         method: A::method().into(),
         body: &body,
         metadata: &options.metadata,
-        channels: &[],
+        channels: &ends.wishes(),
         deadline: options.deadline.and_then(|time| Instant::now().checked_add(time)),
-    }))
+    });
+    let answer = match started {
+        Ok(Started { call, first_channel }) => {
+            ends.bind(connection, first_channel);
+            connection.calls().answer_blocking(call)
+        }
+        Err(answer) => answer,
+    };
+    outcome::<A>(connection, answer)
 }

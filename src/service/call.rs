@@ -6,10 +6,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use super::channel::{Departing, bind};
+use super::coop::cooperate;
 use super::private::Arguments;
 use super::{CallError, Connection};
-use crate::codec::{EncodeError, Message, Reader};
-use crate::session::{Answer, CallId, CallRequest, Metadata, Started};
+use crate::codec::{DecodeError, EncodeError, Ends, Message, Reader};
+use crate::driver::Arrived;
+use crate::session::{Answer, CallId, CallRequest, Metadata, Response, Started};
 
 /// A call: lazy, configured before it is awaited.
 ///
@@ -36,6 +39,8 @@ use crate::session::{Answer, CallId, CallRequest, Metadata, Started};
 pub struct Call<'a, A: Arguments> {
     connection: &'a Connection,
     body: Result<Message<A>, EncodeError>,
+    /// The channel ends in the arguments, until the call is on its way.
+    ends: Departing,
     metadata: Metadata,
     deadline: Option<Instant>,
     state: State,
@@ -55,9 +60,14 @@ enum State {
 impl<'a, A: Arguments> Call<'a, A> {
     #[inline]
     pub(super) fn new(connection: &'a Connection, arguments: A) -> Self {
+        let (ends, body) = match Departing::of(&arguments) {
+            Ok(ends) => (ends, Message::new(arguments)),
+            Err(error) => (Departing::default(), Err(error)),
+        };
         Self {
             connection,
-            body: Message::new(arguments),
+            body,
+            ends,
             metadata: Metadata::default(),
             deadline: None,
             state: State::Unsent(None),
@@ -86,13 +96,13 @@ impl<'a, A: Arguments> Call<'a, A> {
 
 /// What an answer means to the caller of a method with these arguments.
 #[inline]
-pub(super) fn outcome<A: Arguments>(answer: Answer) -> Result<A::Output, CallError<A::Error>> {
+pub(super) fn outcome<A: Arguments>(
+    connection: &Connection,
+    answer: Answer,
+) -> Result<A::Output, CallError<A::Error>> {
     match answer {
         Answer::Response(response) => {
-            let mut from = Reader::new(response.result());
-            let output = A::decode_output(&mut from).map_err(|error| CallError::undecodable(&error))?;
-            from.end().map_err(|error| CallError::undecodable(&error))?;
-            Ok(output)
+            output::<A>(connection, response).map_err(|error| CallError::undecodable(&error))
         }
         Answer::Failure(failure) => Err(CallError::from_failure(failure, A::decode_error)),
         Answer::Disconnected { reason, maybe_executed } => {
@@ -101,20 +111,26 @@ pub(super) fn outcome<A: Arguments>(answer: Answer) -> Result<A::Output, CallErr
     }
 }
 
+/// The result in a response, and its channel ends bound.
+#[inline]
+fn output<A: Arguments>(connection: &Connection, mut response: Response) -> Result<A::Output, DecodeError> {
+    let calls = connection.session().shared_calls();
+    let arrived = Arrived::new(calls, connection.id(), response.take_channels());
+    let mut from = Reader::new(response.result());
+    let output = A::decode_output(&mut from)?;
+    from.end()?;
+    let mut ends = Ends::new();
+    A::output_ends(&output, &mut ends);
+    bind(&ends, arrived.map(|arrived| (arrived, connection.clone())))?;
+    Ok(output)
+}
+
 impl<A: Arguments> Future for Call<'_, A> {
     type Output = Result<A::Output, CallError<A::Error>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Most answers come within the poll that looks for them: a task that calls in a loop would never give others
-        // their turn.
-        #[cfg(feature = "tokio")]
-        let turn = ready!(tokio::task::coop::poll_proceed(cx));
-        let polled = self.advance(cx);
-        #[cfg(feature = "tokio")]
-        if polled.is_ready() {
-            turn.made_progress();
-        }
-        polled
+        // Most answers come within the poll that looks for them.
+        cooperate(cx, |cx| self.advance(cx))
     }
 }
 
@@ -132,21 +148,24 @@ impl<A: Arguments> Call<'_, A> {
                 method: A::method().into(),
                 body,
                 metadata: &self.metadata,
-                channels: &[],
+                channels: &self.ends.wishes(),
                 deadline: self.deadline,
             };
             self.state = match ready!(calls.poll_start(&request, ticket, cx)) {
-                Ok(Started { call, .. }) => State::Sent(call),
+                Ok(Started { call, first_channel }) => {
+                    self.ends.bind(self.connection, first_channel);
+                    State::Sent(call)
+                }
                 Err(answer) => {
                     self.state = State::Done;
-                    return Poll::Ready(outcome::<A>(answer));
+                    return Poll::Ready(outcome::<A>(self.connection, answer));
                 }
             };
         }
         let State::Sent(call) = self.state else { panic!("a call was polled after it was ready") };
         let answer = ready!(calls.poll_answer(call, cx));
         self.state = State::Done;
-        Poll::Ready(outcome::<A>(answer))
+        Poll::Ready(outcome::<A>(self.connection, answer))
     }
 }
 

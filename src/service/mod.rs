@@ -8,8 +8,10 @@ mod accept;
 mod blocking;
 mod call;
 mod cancellation;
+mod channel;
 mod connection;
 mod context;
+mod coop;
 mod descriptor;
 mod dispatcher;
 mod error;
@@ -23,6 +25,10 @@ pub use accept::{Accepting, Acceptor, IncomingConnection, Router};
 pub use blocking::CallOptions;
 pub use call::Call;
 pub use cancellation::Cancellation;
+pub use channel::{
+    Item, RecvError, Rx, SendAllError, SendError, SendFailure, TryRecvError, TrySendError, Tx, channel,
+    channel_with_window,
+};
 pub use connection::Connection;
 pub use context::Context;
 pub use descriptor::{Argument, Descriptor, Operation};

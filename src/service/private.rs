@@ -1,21 +1,25 @@
 //! What generated code needs. Not part of the public API: it changes without notice.
 
 use std::future::Future;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 pub use facet::Facet;
 
 pub use super::blocking::CallOptions;
 use super::call::Call;
+use super::channel::{Departing, bind};
 use super::connection::Connection;
 use super::context::Context;
 use super::error::CallError;
 use super::session::Session;
-use crate::codec::Message;
-pub use crate::codec::{Codec, DecodeError, Encode, EncodeError, Pick, PickFacet, PickPlain, Reader, Sink};
-use crate::driver::{Handler, Opening, Request, Slots};
+use crate::codec::{Body, Message};
+pub use crate::codec::{
+    Codec, DecodeError, Encode, EncodeError, EndError, Ends, Pick, PickFacet, PickPlain, Reader, Receiver,
+    Sender, Sink,
+};
+use crate::driver::{Arrived, Handler, Opening, Request, Slots};
 pub use crate::session::Method;
-use crate::session::{Failure, Outcome};
+use crate::session::{Attached, Failure, Outcome};
 
 /// The arguments of a method, and what its answers mean.
 pub trait Arguments: Encode {
@@ -32,6 +36,9 @@ pub trait Arguments: Encode {
     /// # Errors
     /// [`DecodeError`] if the bytes are not one.
     fn decode_output(from: &mut Reader<'_>) -> Result<Self::Output, DecodeError>;
+
+    /// Collects the channel ends in a result.
+    fn output_ends(output: &Self::Output, ends: &mut Ends);
 
     /// Reads an error.
     ///
@@ -82,27 +89,48 @@ impl Incoming {
 
     /// What its handler may know about it.
     pub fn context(&mut self, method: &'static Method) -> Context {
+        let Attached { metadata, deadline, .. } =
+            self.0.attached.take().map_or_else(Attached::default, |all| *all);
         Context {
             method,
             request: self.0.reply.call().id,
-            metadata: std::mem::take(&mut self.0.metadata),
-            deadline: self.0.deadline,
-            connection: Connection::kept_by_session(
-                Session::new(self.0.reply.session().clone()),
-                self.0.reply.call().connection,
-            ),
+            metadata,
+            deadline,
+            connection: self.connection(),
             cancellation: OnceLock::new(),
             own: true,
         }
     }
 
+    /// The channels that its arguments declare, for the ends in them.
+    #[inline]
+    pub fn channels(&mut self) -> Channels {
+        let arrived = self.0.channels.take();
+        Channels(arrived.map(|arrived| (*arrived, self.connection())))
+    }
+
+    /// The connection that it came on.
+    fn connection(&self) -> Connection {
+        let reply = &self.0.reply;
+        Connection::kept_by_session(Session::new(Arc::clone(reply.session())), reply.call().connection)
+    }
+
     /// Answers with a result.
     #[inline]
     pub fn respond<'c, T, C: Codec<'c, T>>(self, codec: C, value: &T) {
-        match Message::new(With { value, codec, life: std::marker::PhantomData }) {
-            Ok(body) => drop(self.0.reply.respond(Outcome::plain(&body))),
+        let with = With { value, codec, life: std::marker::PhantomData };
+        match Departing::of(&with).and_then(|ends| Ok((ends, Message::new(with)?))) {
+            Ok((ends, body)) if ends.is_empty() => drop(self.0.reply.respond(Outcome::plain(&body))),
+            Ok((ends, body)) => self.respond_with(ends, &body),
             Err(error) => self.0.reply.fail(Failure::InvalidPayload(error.to_string())),
         }
+    }
+
+    /// Answers with a result that has channel ends in it.
+    fn respond_with(self, mut ends: Departing, body: &dyn Body) {
+        let (connection, channels) = (self.connection(), ends.wishes());
+        let first = self.0.reply.respond(Outcome { channels: &channels, ..Outcome::plain(body) });
+        first.into_iter().for_each(|first| ends.bind(&connection, first));
     }
 
     /// Answers with the method's own error.
@@ -124,6 +152,35 @@ impl Incoming {
     pub fn reject(self, error: &DecodeError) {
         self.0.reply.fail(Failure::InvalidPayload(error.to_string()));
     }
+}
+
+/// The channels that a call's arguments declare. Those that no end in them stands for are reset.
+pub struct Channels(Option<(Arrived, Connection)>);
+
+impl Channels {
+    /// Has the ends in decoded arguments stand for them.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the arguments did not decode, or have an end that was not declared.
+    #[inline]
+    pub fn bind<A: Encode>(self, decoded: Result<A, DecodeError>) -> Result<A, DecodeError> {
+        let arguments = decoded?;
+        let mut ends = Ends::new();
+        arguments.ends(&mut ends);
+        bind(&ends, self.0)?;
+        Ok(arguments)
+    }
+}
+
+/// Reads a method's own error, which has no channel ends in it.
+///
+/// # Errors
+/// [`DecodeError`] if the bytes are not one.
+pub fn decode_error<'c, T, C: Codec<'c, T>>(codec: C, from: &mut Reader<'c>) -> Result<T, DecodeError> {
+    let error = codec.decode(from)?;
+    let mut ends = Ends::new();
+    codec.ends(&error, &mut ends);
+    if ends.is_empty() { Ok(error) } else { Err(EndError::Misplaced.into()) }
 }
 
 /// A connection that the peer wants to open.
@@ -159,5 +216,10 @@ impl<'c, T, C: Codec<'c, T>> Encode for With<'_, 'c, T, C> {
     #[inline]
     fn encode<S: Sink>(&self, out: &mut S) -> Result<(), EncodeError> {
         self.codec.encode(self.value, out)
+    }
+
+    #[inline]
+    fn ends(&self, ends: &mut Ends) {
+        self.codec.ends(self.value, ends);
     }
 }

@@ -88,6 +88,17 @@ impl Session {
         }
     }
 
+    /// Nobody will ever ask what is to be done for the peer: it is only called here. Connections that it asks for are
+    /// rejected.
+    pub(crate) fn leave_unattended(&mut self) {
+        self.io.inbox.unattended = true;
+    }
+
+    /// Whether somebody asks what is to be done for the peer.
+    pub(crate) fn is_attended(&self) -> bool {
+        !self.io.inbox.unattended
+    }
+
     /// What is to be done next for the peer; else whom to wake when there is something, or nobody if whoever serves is
     /// awake.
     #[inline]

@@ -118,7 +118,7 @@ impl Connection {
         self.channels.forget(&unhandled, io);
         match self.stage {
             Stage::Asked => io.inbox.opens.retain(|request| request.id != self.id),
-            _ if self.id != 0 => io.inbox.closed.push(self.id),
+            _ if self.id != 0 && !io.inbox.unattended => io.inbox.closed.push(self.id),
             _ => {}
         }
         io.inbox.wake(&mut io.wakers);

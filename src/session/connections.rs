@@ -291,9 +291,13 @@ impl Session {
         let none: Methods = Box::new(|_| super::Lookup::Unknown);
         let connection = Connection::new(id, Role::Acceptor, Stage::Asked, limits, none);
         self.connections.others.insert(id, connection);
-        if parting {
-            let rejection = Rejection { reason: RejectReason::Draining, metadata: Metadata::new() };
-            self.reject_connection(id, &rejection, out);
+        let rejected = match (parting, self.io.inbox.unattended) {
+            (true, _) => Some(RejectReason::Draining),
+            (false, true) => Some(RejectReason::NoAcceptor),
+            (false, false) => None,
+        };
+        if let Some(reason) = rejected {
+            self.reject_connection(id, &Rejection { reason, metadata: Metadata::new() }, out);
             return Ok(());
         }
         self.io.inbox.opens.push(OpenRequest { id, service, metadata, settings });

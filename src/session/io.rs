@@ -123,6 +123,8 @@ pub(super) struct Inbox {
     pub(super) cancelled: Vec<CallId>,
     /// Connections that are over: whatever serves them may go.
     pub(super) closed: Vec<u32>,
+    /// Nobody ever asks what is to be done.
+    pub(super) unattended: bool,
     /// Whoever serves, and waits for something to do.
     server: Option<Waker>,
 }

@@ -11,7 +11,7 @@ use super::handshake::{Hello, LEAST, MAX_HELLO, NEWEST};
 use super::io::{Io, Room};
 use super::liveness::Liveness;
 use super::timers::Timer;
-use super::{CloseReason, Limits, Lookup, Negotiated, ProtocolError, Role, Rule, Settings, Side};
+use super::{CloseReason, Lookup, Negotiated, ProtocolError, Role, Rule, Settings, Side};
 use crate::link::{Corrupt, Frame, Header, Kind, Peer, Transmit, Transport};
 
 /// A session: frames, commands and time in; frames, wake-ups and a deadline out.
@@ -100,8 +100,8 @@ impl Session {
         let broken = match &self.phase {
             Phase::Open { .. } | Phase::Opening { .. } if !frame.header.has_known_flags() => Err(Rule::Flags),
             Phase::Open { agreed, .. } => {
-                let limits = agreed.limits;
-                self.handle_open(frame, &limits, out, now)
+                let limit = agreed.limits.message_length(frame.header.kind);
+                self.handle_open(frame, limit, out, now)
             }
             Phase::Opening { .. } => self.handle_opening(frame, out, now),
             Phase::Over { .. } => Ok(()),
@@ -115,7 +115,7 @@ impl Session {
     fn handle_open(
         &mut self,
         frame: &mut Frame,
-        limits: &Limits,
+        limit: usize,
         out: &mut dyn Transmit,
         now: &dyn Fn() -> Instant,
     ) -> Result<(), Rule> {
@@ -126,7 +126,6 @@ impl Session {
                 connection.admit(&frame.header, goodbye, &mut self.io)?;
             }
         }
-        let limit = limits.message_length(kind);
         if !self.assembly.accept(frame, limit)? {
             return Ok(());
         }
@@ -158,6 +157,8 @@ impl Session {
             Kind::Response | Kind::Failure => connection.handle_answer(frame, io, out),
             Kind::Call => connection.handle_call(frame, io, out, now),
             Kind::Bind => connection.handle_bind(frame),
+            // It would be answered, and run all the same once all of it is here.
+            Kind::Cancel if self.assembly.is_request(id, frame.header.id) => Err(Rule::CancelOfNothing),
             Kind::Cancel => connection.handle_cancel(frame, io, out),
             _ => connection.channels.handle(frame, &connection.limits, io, out),
         }

@@ -94,7 +94,7 @@ impl Transmit for Sender {
             return;
         }
         wire.bytes += Header::LEN + payload.len();
-        wire.frames.push_back(Frame { header: *header, payload: Buffer::from(payload) });
+        wire.frames.push_back(Frame::new(*header, Buffer::from(payload)));
     }
 
     fn publish(&mut self) -> bool {

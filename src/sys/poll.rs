@@ -1,6 +1,6 @@
 //! Waiting for descriptors.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
@@ -9,8 +9,23 @@ use rustix::time::Timespec;
 /// As long as the kernel counts in one wait on every system.
 const LONGEST: Timespec = Timespec { tv_sec: 2_147_483_647, tv_nsec: 0 };
 
-/// Waits until one of the descriptors is readable or writable as asked, or has hung up, or `deadline`. May
+/// Waits until nothing more goes over a connection in either direction, or `deadline`; whether it has come to that. May
 /// return early for no reason.
+pub(crate) fn wait_for_end(connection: impl AsFd, deadline: Instant) -> bool {
+    let connection = connection.as_fd();
+    // Of one that is watched for nothing its end is told all the same.
+    let mut watched = [PollFd::from_borrowed_fd(connection, PollFlags::empty())];
+    let waited = rustix::event::poll(&mut watched, Some(&left(deadline)));
+    waited.is_ok() && watched[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
+/// How long it is until `deadline`.
+fn left(deadline: Instant) -> Timespec {
+    Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap_or(LONGEST)
+}
+
+/// Waits until one of the descriptors is readable or writable as asked, or has hung up, or `deadline`. Of one that is
+/// watched for neither, a hang-up of its other side alone is told, too. May return early for no reason.
 pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<Instant>) {
     let mut descriptors: Vec<PollFd<'_>> = watched
         .iter()
@@ -18,13 +33,28 @@ pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<In
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::IN, *readable);
             flags.set(PollFlags::OUT, *writable);
+            flags.set(PollFlags::RDHUP, !readable && !writable);
             PollFd::from_borrowed_fd(*descriptor, flags)
         })
         .collect();
-    let timeout = deadline.map(|at| {
-        let left = at.saturating_duration_since(Instant::now());
-        Timespec::try_from(left).unwrap_or(LONGEST)
-    });
+    let timeout = deadline.map(left);
     // Interrupted or timed out: the caller looks again either way.
     let _ready = rustix::event::poll(&mut descriptors, timeout.as_ref());
+}
+
+/// Whether any of `events` is so of a descriptor now, or it has hung up. Never waits.
+fn is_now(descriptor: impl AsFd, events: PollFlags) -> bool {
+    let mut watched = [PollFd::from_borrowed_fd(descriptor.as_fd(), events)];
+    rustix::event::poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+}
+
+/// Whether a socket takes more bytes now, or is of no further use. Never waits.
+pub(crate) fn is_writable(socket: impl AsFd) -> bool {
+    is_now(socket, PollFlags::OUT)
+}
+
+/// Whether the other side of a socket has hung up, or said that it will say nothing more. Never waits, and takes no notice
+/// of what has come.
+pub(crate) fn has_hung_up(socket: impl AsFd) -> bool {
+    is_now(socket, PollFlags::RDHUP)
 }

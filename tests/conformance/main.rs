@@ -1,15 +1,24 @@
-//! What holds on every link alike: each test runs over shared memory, Unix sockets and within a process, with the same
+//! What holds on every link alike: each test runs over shared memory, Unix sockets, TCP and within a process, with the same
 //! session on top. Tests bear the names of what they show.
 
+// The tests are named by a macro alone.
+#![allow(unreachable_pub)]
+
+mod channels;
 mod connections;
+mod endings;
+mod nesting;
 mod proxies;
 mod scene;
+mod streams;
+mod threads;
 
 /// Makes a test of each function for each link.
 macro_rules! on_every_link {
     ($($module:ident::{$($name:ident),* $(,)?})*) => {
         on_every_link!(@link shm Shm $($module::{$($name),*})*);
         on_every_link!(@link unix Unix $($module::{$($name),*})*);
+        on_every_link!(@link tcp Tcp $($module::{$($name),*})*);
         on_every_link!(@link mem Mem $($module::{$($name),*})*);
     };
     (@link $link:ident $kind:ident $($module:ident::{$($name:ident),*})*) => {
@@ -57,5 +66,42 @@ on_every_link! {
         x2_the_death_of_the_upstream_is_told,
         x3_before_it_is_set_calls_are_refused,
         x5_types_are_compared_end_to_end,
+    }
+    channels::{
+        n1_items_go_to_the_handler_and_back,
+        n1_a_result_has_channels_of_either_kind,
+        n6_runs_of_items_arrive_whole_whatever_the_window,
+        n4_a_sender_waits_for_its_receiver,
+        n4_a_window_is_the_receivers_own,
+        n4_many_tasks_send_on_one_channel,
+        n7_an_end_says_what_its_sender_said,
+        n13_streams_and_sinks_do_the_same,
+        n9_a_send_that_is_dropped_takes_no_credit,
+        n3_items_that_a_handler_sent_come_before_its_answer,
+        n4_a_channel_that_nobody_reads_holds_up_no_other,
+        n9_an_item_that_does_not_decode_is_skipped,
+        n9_an_item_that_is_too_large_harms_nothing,
+    }
+    endings::{
+        n8_a_dropped_receiver_stops_its_sender,
+        n8_a_sender_that_gives_up_says_so,
+        n11_a_session_that_ends_ends_its_channels,
+        n8_a_call_that_comes_to_nothing_ends_its_channels,
+        n7_an_end_that_was_left_before_the_other_was_passed_on_ends_it_there,
+        n12_an_end_is_passed_on_once,
+        n11_a_channel_ends_with_its_connection,
+        n11_a_channel_keeps_its_connection_open,
+        n12_an_end_goes_to_another_session,
+        s8_nothing_is_left_of_channels_that_are_over,
+    }
+    nesting::{
+        n1_every_end_of_an_argument_is_the_one_that_was_put_there,
+        n1_ends_in_a_tree_are_those_of_its_branches,
+        n1_ends_in_a_result_outlive_the_call,
+    }
+    threads::{
+        n13_threads_send_and_receive,
+        n13_threads_wait_for_credit,
+        n13_threads_learn_how_a_channel_ends,
     }
 }

@@ -12,7 +12,19 @@ use transom::{Connector, Options, Server, Service, Session};
 pub enum Link {
     Shm,
     Unix,
+    Tcp,
     Mem,
+}
+
+impl Link {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Shm => "shm",
+            Self::Unix => "unix",
+            Self::Tcp => "tcp",
+            Self::Mem => "mem",
+        }
+    }
 }
 
 /// Long enough for anything that is to happen.
@@ -43,23 +55,38 @@ impl Scene {
     /// A session with these options on both sides.
     pub async fn with(link: Link, options: Options, client: impl Service, server: impl Service) -> Self {
         let place = Place::new();
-        let address = match link {
-            Link::Shm => format!("shm:{}", place.socket().display()),
-            Link::Unix => format!("unix:{}", place.socket().display()),
-            Link::Mem => format!("mem:{}", place.socket().display()),
-        };
+        let address = place.address(link);
         let mut listener =
             Server::new(&address, server).options(options.clone()).bind().expect("a place to listen");
-        let connector = Connector::new(&address).options(options).serve(client);
+        let connector = Connector::to(listener.address().clone()).options(options).serve(client);
         let (client, server) = tokio::join!(connector.session(), listener.accept());
         let (client, server) = (client.expect("a session"), server.expect("a session"));
-        let transport = match link {
-            Link::Shm => "shm",
-            Link::Unix => "unix",
-            Link::Mem => "mem",
-        };
-        assert_eq!(client.transport().to_string(), transport);
+        assert_eq!(client.transport().to_string(), link.name());
         Self { client, server, _place: place }
+    }
+}
+
+/// A session without a runtime.
+pub struct Blocking {
+    /// The side that has connected.
+    pub client: Session,
+    _server: Session,
+    _place: Place,
+}
+
+impl Blocking {
+    /// A session on `link` with these options, on which one side serves something.
+    pub fn new(link: Link, options: Options, server: impl Service) -> Self {
+        let place = Place::new();
+        let address = place.address(link);
+        let server = Server::new(&address, server).options(options.clone());
+        let listener = server.bind_blocking().expect("a place to listen");
+        let connector = Connector::to(listener.address().clone()).options(options);
+        let accepting = std::thread::spawn(move || listener.accept().expect("a session"));
+        let client = connector.session_blocking().expect("a session");
+        let server = accepting.join().expect("no panic");
+        assert_eq!(client.transport().to_string(), link.name());
+        Self { client, _server: server, _place: place }
     }
 }
 
@@ -75,8 +102,11 @@ impl Place {
         Self(path)
     }
 
-    fn socket(&self) -> PathBuf {
-        self.0.join("a.sock")
+    fn address(&self, link: Link) -> String {
+        match link {
+            Link::Tcp => "tcp:127.0.0.1:0".to_owned(),
+            _ => format!("{}:{}", link.name(), self.0.join("a.sock").display()),
+        }
     }
 }
 

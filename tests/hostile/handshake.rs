@@ -136,7 +136,7 @@ fn a_hello_is_bounded() {
         // In one frame, as large as it can be: what a socket carries in one frame, a ring carries in half of itself.
         let mut hello = Hello::of(case.role).encode();
         hello.resize(most + 1, 0);
-        let rule = if case.link == crate::scene::Link::Unix { Rule::FrameLength } else { Rule::PayloadLimit };
+        let rule = if case.link == crate::scene::Link::Shm { Rule::PayloadLimit } else { Rule::FrameLength };
         breaks(&scene, &[Frame::new(kind, hello)], rule);
     }
 }
@@ -241,8 +241,8 @@ fn a_frame_of_the_handshake_is_one_of_this_version() {
         breaks(&scene, &[Frame { kind: 255, ..good.clone() }], Rule::FrameHeader);
         breaks(&scene, &[Frame { flags: 64, ..good.clone() }], Rule::FrameHeader);
         breaks(&scene, &[Frame { flags: flags::OPTIONS, ..good.clone() }], Rule::Flags);
-        breaks(&scene, &[Frame { reserved: 1, ..good.clone() }], Rule::FrameHeader);
-        breaks(&scene, &[Frame { reserved_too: 1 << 31, ..good.clone() }], Rule::FrameHeader);
+        breaks(&scene, &[Frame { descriptors: 1, ..good.clone() }], Rule::FrameHeader);
+        breaks(&scene, &[Frame { sequence: 1 << 31, ..good.clone() }], Rule::FrameHeader);
         breaks(&scene, &[Frame { connection: 1, ..good }], Rule::Connection);
     }
 }

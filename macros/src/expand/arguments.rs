@@ -34,7 +34,7 @@ pub(super) fn codecs(at: usize, method: &Method) -> TokenStream {
     let (error_type, decode_error) = match error {
         Some(error) => {
             let codec = codec(error);
-            (quote!(#error), quote!(::transom::__private::Codec::decode(#codec, __from)))
+            (quote!(#error), quote!(::transom::__private::decode_error(#codec, __from)))
         }
         None => (
             quote!(::core::convert::Infallible),
@@ -71,6 +71,11 @@ pub(super) fn codecs(at: usize, method: &Method) -> TokenStream {
                 #(::transom::__private::Codec::encode(#codecs, &self.#names, __out)?;)*
                 ::core::result::Result::Ok(())
             }
+
+            #[inline]
+            fn ends(&self, __ends: &mut ::transom::__private::Ends) {
+                #(::transom::__private::Codec::ends(#codecs, &self.#names, __ends);)*
+            }
         }
 
         impl #life ::transom::__private::Arguments for #arguments_name #life {
@@ -87,6 +92,11 @@ pub(super) fn codecs(at: usize, method: &Method) -> TokenStream {
                 __from: &mut ::transom::__private::Reader<'_>,
             ) -> ::core::result::Result<Self::Output, ::transom::__private::DecodeError> {
                 ::transom::__private::Codec::decode(#output_codec, __from)
+            }
+
+            #[inline]
+            fn output_ends(__output: &Self::Output, __ends: &mut ::transom::__private::Ends) {
+                ::transom::__private::Codec::ends(#output_codec, __output, __ends)
             }
 
             fn decode_error(

@@ -86,7 +86,6 @@ fn handler(service: &Service, at: usize, method: &Method) -> TokenStream {
     let values: Vec<_> = (0..names.len()).map(|at| quote::format_ident!("__argument_{at}")).collect();
     let context = method.context.is_some().then(|| {
         quote! {
-            let mut __call = __call;
             let __context = __call.context(&__OPERATIONS[#at].method);
         }
     });
@@ -109,9 +108,11 @@ fn handler(service: &Service, at: usize, method: &Method) -> TokenStream {
         #id => {
             let __service = ::core::clone::Clone::clone(&self.service);
             __place.put(async move {
+                let mut __call = __call;
                 #context
+                let __channels = __call.channels();
                 let #arguments_name { #(#names: #values),* } =
-                    match #arguments_name::__decode(__call.arguments()) {
+                    match __channels.bind(#arguments_name::__decode(__call.arguments())) {
                         ::core::result::Result::Ok(__arguments) => __arguments,
                         ::core::result::Result::Err(__error) => return __call.reject(&__error),
                     };

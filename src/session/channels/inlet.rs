@@ -16,6 +16,10 @@ use crate::session::{Metadata, Rule};
 pub(super) struct Inlet {
     declarer: Declarer,
     granter: Granter,
+    /// From how much on what was consumed is granted at once.
+    batch: u64,
+    /// What was consumed and is not granted yet.
+    consumed: u64,
     /// What grants are stored in where the link has no cells; nobody reads it.
     private: AtomicU64,
     /// What has arrived and has not been taken.
@@ -33,7 +37,17 @@ impl Inlet {
         let generation = declarer.cell.map_or(0, |cell| cell.generation);
         let cell = declarer.cell.and_then(|cell| out.own_cell(cell.index));
         let granter = Granter::open(cell.unwrap_or(&private), generation, window);
-        Self { declarer, granter, private, queue: VecDeque::new(), end: None, dropped: false, waker: None }
+        Self {
+            declarer,
+            granter,
+            batch: u64::from(window / 2),
+            consumed: 0,
+            private,
+            queue: VecDeque::new(),
+            end: None,
+            dropped: false,
+            waker: None,
+        }
     }
 
     /// The bytes of what waits to be taken.
@@ -92,7 +106,8 @@ impl Inlet {
         io.outbox.send_latest(header, &self.granter.latest().bits().to_le_bytes(), out);
     }
 
-    /// The application has taken `consumed` since it last asked, and asks for what is there.
+    /// The application has taken `consumed` since it last asked, and asks for what is there. Half a window is granted at a
+    /// time, and all of it before the application waits: an item larger than the window may wait for the rest.
     #[inline]
     pub(super) fn receive(
         &mut self,
@@ -103,7 +118,10 @@ impl Inlet {
         io: &mut Io,
         out: &mut dyn Transmit,
     ) -> Poll<Result<Received, Gone>> {
-        if consumed > 0 && self.end.is_none() {
+        self.consumed += consumed;
+        let grants = self.queue.is_empty() || self.consumed >= self.batch;
+        if grants && self.consumed > 0 && self.end.is_none() {
+            let consumed = std::mem::take(&mut self.consumed);
             let cell = self.declarer.cell.and_then(|cell| out.own_cell(cell.index));
             let tells = self.granter.grant(cell.unwrap_or(&self.private), consumed);
             if tells || cell.is_none() {

@@ -9,7 +9,8 @@ use super::truth::{Call, Origin, Outcome, body};
 use super::world::Scene;
 use crate::session::simulated::{DIFFERS, ECHO, MISSING};
 use crate::session::{
-    Answer, CallId, CallRequest, Declared, Entry, Failure, Flow, Metadata, Method, StartCall, Started, Wish,
+    Answer, Attached, CallId, CallRequest, Declared, Entry, Failure, Flow, Metadata, Method, StartCall,
+    Started, Wish,
 };
 
 /// Makes one call.
@@ -145,11 +146,14 @@ impl Scene<'_> {
         }
         match (answer, outcome) {
             (Answer::Response(response), Some(Outcome::Result { length, metadata, wishes })) => {
-                let right = response.result() == body(!token, length) && response.metadata == metadata;
+                let result = response.result() == body(!token, length);
+                let Attached { metadata: said, channels, .. } =
+                    response.attached.map_or_else(Attached::default, |it| *it);
+                let right = result && said == metadata;
                 ensure!(right, "call {token} has a wrong result");
                 self.truth.reached.results += 1;
                 self.truth.called(token).answered = true;
-                self.arrived(caller.connection, &response.channels, &wishes);
+                self.arrived(caller.connection, &channels, &wishes);
             }
             (Answer::Failure(Failure::UnknownMethod), None) => {
                 ensure!(caller.method.id == MISSING.id, "{token}")

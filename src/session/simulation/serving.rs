@@ -8,7 +8,7 @@ use super::truth::{Origin, Outcome, body};
 use super::world::Scene;
 use crate::link::Buffer;
 use crate::session::simulated::ECHO;
-use crate::session::{CallId, Failure, Inbound, Outcome as Answer, Work};
+use crate::session::{Attached, CallId, Failure, Inbound, Outcome as Answer, Work};
 
 /// Takes what is to be done for the peer.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ impl Server {
 
 impl Scene<'_> {
     fn serve(&mut self, inbound: Inbound) {
-        let Inbound { call, method, payload, body: at, metadata, channels, deadline, .. } = inbound;
+        let Inbound { call, method, payload, body: at, attached } = inbound;
+        let Attached { metadata, channels, deadline, .. } = attached.map_or_else(Attached::default, |it| *it);
         ensure!(method == ECHO.id, "only what is served is handed out");
         let bytes = payload.get(at..).unwrap_or_default();
         let token = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));

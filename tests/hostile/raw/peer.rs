@@ -1,7 +1,6 @@
 //! A peer after its hand-over: frames in and out, over a socket or over rings.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::fence;
@@ -10,7 +9,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::thread::futex;
 
 use super::{
-    ALIGN, BELL, Frame, HEAD, Half, Hello, Prologue, RING, RINGS, Socket, TAIL, kind, stance, wait_for, word,
+    ALIGN, BELL, Frame, HEAD, Half, Hello, Prologue, RING, RINGS, Socket, TAIL, flags, kind, stance,
+    wait_for, word,
 };
 
 /// Which side of a session the hostile peer is.
@@ -234,6 +234,19 @@ impl Peer {
         }
     }
 
+    /// Sends a frame with descriptors by the rules, in the message of this number; whether anybody was there to take it.
+    pub fn pass(&mut self, frame: &Frame, descriptors: &[BorrowedFd<'_>], number: u32) -> bool {
+        let count = u16::try_from(descriptors.len()).expect("a few");
+        let frame = frame.clone().with_flags(frame.flags | flags::DESCRIPTORS);
+        if self.rings.is_some() {
+            self.socket.hand(&number.to_le_bytes(), descriptors);
+            return self.send(&Frame { descriptors: count, sequence: number, ..frame });
+        }
+        let bytes = Frame { descriptors: count, ..frame }.encode();
+        self.socket.hand(&bytes[..1], descriptors);
+        self.socket.say(&bytes[1..])
+    }
+
     /// The next frame; `None` if the other side is gone.
     pub fn receive(&mut self) -> Option<Frame> {
         let Some(rings) = &mut self.rings else {
@@ -275,12 +288,5 @@ fn join(offer: Offer, theirs: &Prologue, descriptors: Vec<OwnedFd>) -> Rings {
         tail: 0,
         head: 0,
         epoch: 0,
-    }
-}
-
-/// The other end of a socket, for those who listen by hand.
-impl From<UnixStream> for Socket {
-    fn from(stream: UnixStream) -> Self {
-        Self::new(stream)
     }
 }
