@@ -16,6 +16,13 @@ use crate::link::{Buffer, Frame, Full, Header, Peer as Other, Transmit, Transpor
 
 /// Echoes its argument.
 pub(crate) static ECHO: Method = Method { id: 7, service: "sim", name: "echo", types: || 1 };
+/// Served like the first, with a name that is longer than some frames.
+pub(crate) static LONG: Method = Method {
+    id: 10,
+    service: "sim",
+    name: "a method with a name that is longer than many a frame on a narrow link, where it takes several",
+    types: || 1,
+};
 /// Served by nobody.
 pub(crate) static MISSING: Method = Method { id: 8, service: "sim", name: "missing", types: || 1 };
 /// Known to both sides with different types.
@@ -185,6 +192,7 @@ pub(crate) fn settings(limits: Limits) -> Settings {
 pub(crate) fn served(id: u64) -> Lookup {
     match id {
         7 => Lookup::Served(&ECHO),
+        10 => Lookup::Served(&LONG),
         9 => Lookup::Served(&DIFFERS_HERE),
         _ => Lookup::Unknown,
     }

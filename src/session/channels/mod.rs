@@ -96,6 +96,15 @@ impl Channels {
         self.live.theirs as usize
     }
 
+    /// How many items wait to be taken from a channel on which this side receives.
+    #[cfg(test)]
+    pub(super) fn waiting(&self, id: u64) -> Option<usize> {
+        match self.table.get(&id)? {
+            Channel::In(inlet) => Some(inlet.waiting()),
+            Channel::Out(_) => None,
+        }
+    }
+
     /// What waits to be taken from a channel: its cost, and in how many frames it came.
     #[cfg(test)]
     pub(super) fn held(&self, id: u64) -> (u64, usize) {

@@ -2,8 +2,11 @@
 
 use super::ensure;
 use super::parties::Party;
+use super::truth::Verdict;
 use super::world::World;
 use crate::session::CloseReason;
+use crate::session::connection::Stage;
+use crate::session::io::Inbox;
 use crate::session::timers::Timer;
 
 /// What must hold at one side after each step.
@@ -69,6 +72,39 @@ pub(super) fn ended(world: &World, me: usize, reason: &CloseReason) {
     ensure!(right, "there is no reason for {reason:?} at {me}");
 }
 
+/// All frames have come: whoever was to learn something from them has.
+pub(super) fn news(world: &mut World) {
+    let World { sides, truth, .. } = world;
+    for (me, side) in sides.iter_mut().enumerate() {
+        let session = &mut side.peer.session;
+        for party in side.parties.iter() {
+            match party {
+                Party::Sending(sending) if sending.is_lingering() => {
+                    let open = session.credit(sending.channel(), &side.peer.out).is_ok();
+                    ensure!(open, "{me} was not told that {:?} is gone", sending.channel());
+                }
+                Party::Watch(watch) => {
+                    let stage = session.connections.get(watch.id()).map(|connection| &connection.stage);
+                    let same = match stage {
+                        Some(Stage::Opening) => watch.is_asked(),
+                        Some(Stage::Open) => !watch.is_asked(),
+                        _ => false,
+                    };
+                    ensure!(same, "{me} was not told that connection {} is {stage:?}", watch.id());
+                }
+                _ => {}
+            }
+        }
+        let Inbox { requests, opens, cancelled, closed, .. } = &session.io.inbox;
+        let done = requests.is_empty() && opens.is_empty() && cancelled.is_empty() && closed.is_empty();
+        ensure!(done, "{me} was not told of what is to be done");
+        for handling in &side.desk.handling {
+            let wanted = !truth.called(handling.token).given_up;
+            ensure!(wanted, "{me} was not told that nobody waits for the answer to {handling:?}");
+        }
+    }
+}
+
 /// Everything that has begun has come to its end, and the session goes on: nothing is left of it.
 pub(super) fn at_rest(world: &mut World) {
     for me in 0..2 {
@@ -95,6 +131,12 @@ pub(super) fn at_rest(world: &mut World) {
 
 /// Nobody holds a virtual connection any more.
 pub(super) fn alone(world: &World) {
+    for (id, opened) in &world.truth.connections {
+        let taken = matches!(opened.verdict, Some(Verdict::Accepted(_)));
+        let served = [0, 1].map(|me| taken || opened.opener == me);
+        let over = world.truth.over.iter().any(Option::is_some);
+        ensure!(over || opened.told == served, "{:?} were told that {id} is over", opened.told);
+    }
     for (me, side) in world.sides.iter().enumerate() {
         ensure!(side.peer.session.connections.is_root_alone(), "a connection is left at {me}");
     }
