@@ -149,8 +149,10 @@
 //! # What can be relied upon
 //!
 //! * **The other side may be hostile.** What it writes is copied first and checked then; breaking a [`Rule`] costs it its
-//!   session, and nobody else anything. [`Access`] says who may come at all: by default the user who serves.
-//! * **A death is noticed at once**, not by a time-out. Calls in flight end as [`CallError::Disconnected`], which says
+//!   session, and nobody else anything. [`Access`] says who may come at all: by default the user who serves, and whoever is
+//!   on this machine over TCP, where nobody's user is known.
+//! * **A death is noticed at once**, not by a time-out, but for that of a whole machine over TCP: see
+//!   [`Options::keepalive`]. Calls in flight end as [`CallError::Disconnected`], which says
 //!   whether they may have run; the memory shared with the dead goes with the session.
 //! * **What a peer can have of this process is bounded** by [`Limits`] and [`Options`].
 //! * **Dropping a call cancels it**, on the other side, too. Whatever is asynchronous here says what is lost when it is
@@ -158,8 +160,8 @@
 //!
 //! # What it does not do
 //!
-//! It does not go over networks, does not speak to other languages, does not publish and subscribe, and is no sandbox: a
-//! cell has all the rights of its user. Arguments, results and items are copied, once in and once out.
+//! It encrypts nothing, over TCP either, does not speak to other languages, does not publish and subscribe, and is no
+//! sandbox: a cell has all the rights of its user. Arguments, results and items are copied, once in and once out.
 //! It runs on 64-bit little-endian Linux and nowhere else.
 //!
 //! # Where to read on
@@ -172,8 +174,8 @@
 //!
 //! # Features and environment
 //!
-//! `macros`, the attribute, and `tokio`, all that is asynchronous, hosts included, are there by default. With
-//! `TRANSOM_SHM=off` in the environment of either side sessions stay on the socket.
+//! `macros`, the attribute, and `tokio`, all that is asynchronous, hosts included, are there by default; `testing`, links
+//! that break on demand, is not. With `TRANSOM_SHM=off` in the environment of either side sessions stay on the socket.
 #![cfg_attr(not(all(feature = "macros", feature = "tokio")), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
@@ -202,6 +204,24 @@ mod readme;
 mod service;
 mod session;
 mod sys;
+
+/// Helpers for tests of what is built on sessions. With the feature `testing`.
+///
+/// ```
+/// use std::io::ErrorKind::ConnectionReset;
+/// use transom::{Connector, Options};
+/// use transom::testing::{Breaker, Cut, Direction};
+///
+/// let breaker = Breaker::new();
+/// let connector = Connector::new("mem:app").options(Options::new().breaker(&breaker));
+/// // Once connected: nothing arrives any more, then so does the end.
+/// breaker.hold(Direction::Incoming);
+/// breaker.cut(Cut::Io(ConnectionReset));
+/// ```
+#[cfg(any(test, feature = "testing"))]
+pub mod testing {
+    pub use crate::link::{Breaker, Cut, Direction, Slow};
+}
 
 pub use endpoint::{ConnectError, Connector, OpenError, Options, ServeError, Server, blocking};
 #[cfg(feature = "tokio")]

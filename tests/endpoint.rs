@@ -13,12 +13,14 @@ use transom::{
     Limits, Options, PeerReason, ServeError, Server, Transport,
 };
 
+/// Addresses to listen at, and what carries the sessions. Where a port is found, the listener says which.
 fn addresses(place: &Place) -> Vec<(String, Transport)> {
     let path = place.path().display().to_string();
     vec![
         (format!("shm:{path}"), Transport::Shm),
         (format!("unix:{path}"), Transport::Unix { fallback: None }),
         (format!("mem:{path}"), Transport::Mem),
+        ("tcp:127.0.0.1:0".to_owned(), Transport::Tcp),
     ]
 }
 
@@ -27,14 +29,17 @@ async fn tasks_call_each_other_over_every_transport() {
     let place = Place::new();
     for (address, transport) in addresses(&place) {
         let mut listener = Server::new(&address, EchoServer::new(Echo)).bind().unwrap();
-        assert_eq!(listener.address().to_string(), address);
+        assert_eq!(listener.address().to_string() == address, transport != Transport::Tcp);
+        let address = listener.address().to_string();
         let connecting = Connector::new(&address).serve(ShoutServer::new(Shout)).session();
         let (session, server) = tokio::join!(connecting, listener.accept());
         let (session, server) = (session.unwrap(), server.unwrap());
         assert_eq!(session.transport(), transport);
         assert_eq!(server.transport(), transport);
-        assert_eq!(session.peer().pid, Some(std::process::id()));
-        assert_eq!(server.peer().pid, Some(std::process::id()));
+        for peer in [session.peer(), server.peer()] {
+            let known = (peer.pid == Some(std::process::id()), peer.address.is_some());
+            assert_eq!(known, if transport == Transport::Tcp { (false, true) } else { (true, false) });
+        }
         let echo: EchoClient = session.client();
         let shout: ShoutClient = server.client();
         for length in [0, 1, 1000, 100_000, 1_000_000] {
@@ -53,6 +58,7 @@ fn threads_call_over_every_transport() {
     let place = Place::new();
     for (address, transport) in addresses(&place) {
         let listener = Server::new(&address, EchoServer::new(Echo)).bind_blocking().unwrap();
+        let address = listener.address().to_string();
         std::thread::scope(|scope| {
             let server = scope.spawn(|| listener.accept().unwrap());
             let echo = Connector::new(&address).serve(ShoutServer::new(Shout));
@@ -82,7 +88,9 @@ fn threads_call_over_every_transport() {
 async fn a_task_and_a_thread_call_each_other() {
     let place = Place::new();
     for (address, _) in addresses(&place) {
-        let serving = tokio::spawn(Server::new(&address, EchoServer::new(Echo)).bind().unwrap().run());
+        let listener = Server::new(&address, EchoServer::new(Echo)).bind().unwrap();
+        let address = listener.address().to_string();
+        let serving = tokio::spawn(listener.run());
         let calling = tokio::task::spawn_blocking(move || {
             let echo: EchoBlockingClient = transom::blocking::connect(&address).unwrap();
             (0..1000_u32)
@@ -103,7 +111,8 @@ async fn no_time_is_too_long() {
             let patient = || Options::new().handshake_timeout(time);
             let mut listener =
                 Server::new(&address, EchoServer::new(Echo)).options(patient()).bind().unwrap();
-            let connecting = Connector::new(&address).options(patient()).connect::<EchoClient>();
+            let there = listener.address().to_string();
+            let connecting = Connector::new(&there).options(patient()).connect::<EchoClient>();
             let (echo, server) = tokio::join!(connecting, listener.accept());
             let (echo, _server) = (echo.unwrap(), server.unwrap());
             assert_eq!(echo.echo(b"x").deadline(time).await.unwrap(), b"x", "{address}");
@@ -111,9 +120,10 @@ async fn no_time_is_too_long() {
             drop(listener);
             let listener = Server::new(&address, EchoServer::new(Echo)).options(patient());
             let listener = listener.bind_blocking().unwrap();
+            let there = listener.address().to_string();
             std::thread::scope(|scope| {
                 let server = scope.spawn(|| listener.accept().unwrap());
-                let connector = Connector::new(&address).options(patient());
+                let connector = Connector::new(&there).options(patient());
                 let echo: EchoBlockingClient = connector.connect_blocking().unwrap();
                 let echo = echo.with(CallOptions::new().deadline(time));
                 assert_eq!(echo.echo(b"x").unwrap(), b"x", "{address}");
@@ -128,6 +138,7 @@ async fn a_task_that_calls_in_a_loop_leaves_others_their_turn() {
     let place = Place::new();
     for (address, _) in addresses(&place) {
         let listener = Server::new(&address, EchoServer::new(Echo)).bind_blocking().unwrap();
+        let address = listener.address().to_string();
         let serving = std::thread::spawn(move || listener.accept().unwrap());
         let echo: EchoClient = transom::connect(&address).await.unwrap();
         let server = serving.join().unwrap();
@@ -243,7 +254,7 @@ async fn what_cannot_be_connected_to_or_served_says_why() {
     let serving = tokio::spawn(listener.run());
     let forbidden =
         transom::connect::<EchoClient>(&format!("shm:{}", place.beside("b").display())).await.unwrap_err();
-    assert!(forbidden.to_string().contains("does not let this user in"), "{forbidden}");
+    assert!(forbidden.to_string().contains("does not let this side in"), "{forbidden}");
     serving.abort();
 }
 

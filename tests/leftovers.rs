@@ -58,9 +58,10 @@ fn is_over(session: &Session) {
 /// Both sides of a session without a runtime, over what `address` says.
 fn blocking(address: &str, serves: bool) -> (Session, Session) {
     let listener = Server::new(address, EchoServer::new(Echo)).bind_blocking().expect("a listener");
+    let address = listener.address().clone();
     thread::scope(|scope| {
         let server = scope.spawn(|| listener.accept().expect("a session"));
-        let connector = Connector::new(address);
+        let connector = Connector::to(address);
         let connector = if serves { connector.serve(ShoutServer::new(Shout)) } else { connector };
         (connector.session_blocking().expect("a session"), server.join().expect("no panic"))
     })
@@ -83,11 +84,13 @@ fn nothing_is_left_of_a_session_though_its_clients_are() {
     for (address, transport) in [
         (format!("shm:{path}"), Transport::Shm),
         (format!("unix:{path}"), Transport::Unix { fallback: None }),
+        ("tcp:127.0.0.1:0".to_owned(), Transport::Tcp),
     ] {
         for end in ENDS {
             without_a_runtime(&address, &transport, end, true);
-            // Nobody looks after one that only calls; its lifeline is watched, where it has one.
-            if end.0 != "the caller says goodbye" || transport == Transport::Shm {
+            // Nobody looks after one that only calls; its lifeline is watched where it has one, and over TCP it has a
+            // thread.
+            if end.0 != "the caller says goodbye" || transport != (Transport::Unix { fallback: None }) {
                 without_a_runtime(&address, &transport, end, false);
             }
             in_a_runtime(&address, &transport, end);
@@ -125,7 +128,8 @@ fn in_a_runtime(address: &str, transport: &Transport, (end, ends): End) {
     let before = Resources::now();
     let (caller, server) = runtime.block_on(async {
         let mut listener = Server::new(address, EchoServer::new(Echo)).bind().expect("a listener");
-        let (caller, server) = tokio::join!(Connector::new(address).session(), listener.accept());
+        let connector = Connector::to(listener.address().clone());
+        let (caller, server) = tokio::join!(connector.session(), listener.accept());
         (caller.expect("a session"), server.expect("a session"))
     });
     assert_eq!(caller.transport(), *transport);

@@ -1,7 +1,7 @@
 //! Attaching to the host, and serving it until it wants no more.
 
 use std::fmt;
-use std::os::unix::net::UnixStream;
+use std::os::fd::OwnedFd;
 use std::process;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::driver::Dispatch;
 #[cfg(feature = "tokio")]
 use crate::endpoint::open;
 use crate::endpoint::{Opening, Options, open_blocking};
-use crate::link::{Access, Peer, take};
+use crate::link::{Access, Peer, Wanted, take};
 use crate::service::{Service, dispatcher};
 use crate::session::Role;
 
@@ -137,7 +137,7 @@ impl Builder {
     }
 
     /// Takes the host's socket, and has it watched from now on.
-    fn inherit(&self) -> Result<(UnixStream, Opening), CellError> {
+    fn inherit(&self) -> Result<(OwnedFd, Opening), CellError> {
         let (socket, ticket) = take()?;
         let end = || {
             tracing::error!(target: "transom::cell", "the host is gone and this process is not: aborting");
@@ -146,7 +146,7 @@ impl Builder {
         let watched = socket.try_clone().and_then(|lifeline| watcher::start(lifeline, self.grace, end));
         let peer = watched.and_then(|()| Peer::of(&socket)).map_err(CellError::Watch)?;
         let (role, access) = (Role::Initiator, Access::Anyone);
-        Ok((socket, Opening { role, ticket: Some(ticket), shm: true, peer, access }))
+        Ok((socket.into(), Opening { role, ticket: Some(ticket), wanted: Wanted::Shm, peer, access }))
     }
 }
 

@@ -74,7 +74,7 @@ impl Listener {
         Ok(Self { source, admission, event, opening: Arc::default(), sender, opened: Mutex::new(opened) })
     }
 
-    /// Where peers are served.
+    /// Where peers are served. Over TCP it is the address in digits, with the port that was found.
     pub fn address(&self) -> &Address {
         &self.admission.address
     }
@@ -137,14 +137,14 @@ impl Listener {
                 })?;
             }
             Source::Socket { socket, .. } => {
-                let socket = match sys::socket::accept(socket) {
-                    Ok(socket) => socket,
+                let (socket, from) = match sys::socket::accept(socket) {
+                    Ok(accepted) => accepted,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                     Err(error) => return Err(error),
                 };
                 self.begin(move |admission| {
                     let dispatch = Arc::clone(&admission.dispatch);
-                    let opening = admission.opening(&socket)?;
+                    let opening = admission.opening(&socket, from)?;
                     open_blocking(socket, &opening, &admission.options, dispatch, true)
                 })?;
             }

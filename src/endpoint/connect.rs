@@ -1,14 +1,16 @@
 //! Connecting.
 
 use std::io;
-use std::path::Path;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::open::{Opening, open_blocking, open_mem_blocking};
+use super::patience::Patience;
+use super::tcp::{self, Place};
 use super::{ConnectError, OpenError, Options};
 use crate::driver::Dispatch;
-use crate::link::{Access, Address, AddressError, Link, Peer, Unreached, reach};
+use crate::link::{Access, Address, AddressError, Link, Peer, Unreached, Wanted, reach};
 use crate::service::{Client, Service, Session, dispatcher};
 use crate::session::Role;
 use crate::sys;
@@ -48,6 +50,7 @@ pub struct Connector {
     options: Options,
     dispatch: Arc<dyn Dispatch>,
     serves: bool,
+    waits: Option<Duration>,
 }
 
 impl Connector {
@@ -62,7 +65,7 @@ impl Connector {
     }
 
     fn with(address: Result<Address, AddressError>) -> Self {
-        Self { address, options: Options::new(), dispatch: dispatcher(()), serves: false }
+        Self { address, options: Options::new(), dispatch: dispatcher(()), serves: false, waits: None }
     }
 
     /// Opens the session with these options.
@@ -75,6 +78,15 @@ impl Connector {
     pub fn serve(mut self, service: impl Service) -> Self {
         self.serves = service.serves();
         self.dispatch = dispatcher(service);
+        self
+    }
+
+    /// Waits for so long until somebody is there: tries again after what may pass, which is what
+    /// [`ConnectError::can_retry`] says, with pauses from a tenth of a second to five seconds. Each attempt by itself takes
+    /// no longer than [`Options::handshake_timeout`] allows, and all of them together no longer than this; the error then is
+    /// that of the last one.
+    pub fn wait_for_service(mut self, total: Duration) -> Self {
+        self.waits = Some(total);
         self
     }
 
@@ -105,24 +117,51 @@ impl Connector {
     /// Dropped before it is done, it leaves nothing behind.
     #[cfg(feature = "tokio")]
     pub async fn session(self) -> Result<Session, ConnectError> {
-        use super::open::{open, open_mem};
-        let Self { address, options, dispatch, .. } = self;
-        let address = address?;
-        let opened = match &address {
+        use super::open::runtime_now;
+        let mut patience = Patience::new(self.waits, runtime_now());
+        loop {
+            let error = match self.attempt(patience.cap(self.options.open_until(runtime_now()))).await {
+                Ok(session) => return Ok(session),
+                Err(error) => error,
+            };
+            let Some(pause) = patience.pause(&error, runtime_now(), sys::random::number()) else {
+                return Err(error);
+            };
+            tracing::debug!(target: "transom::endpoint", %error, "trying again");
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// One attempt, to be done at `until`.
+    #[cfg(feature = "tokio")]
+    async fn attempt(&self, until: Option<Instant>) -> Result<Session, ConnectError> {
+        use super::open::{open, open_mem, runtime_now};
+        let address = self.address.as_ref().map_err(Clone::clone)?;
+        let dispatch = Arc::clone(&self.dispatch);
+        let opened = match address {
             Address::Mem(name) => {
-                let link = mem_link(&address, name, &options)?;
+                let link = mem_link(address, name, &self.options)?;
+                let options = self.options.left(until, runtime_now());
                 open_mem(link, Role::Initiator, &options, dispatch).await
             }
             Address::Shm(path) | Address::Unix(path) => {
-                let until = options.open_until();
                 let socket = loop {
                     match sys::socket::connect(path) {
-                        Err(error) if is_crowded(&error, until) => tokio::time::sleep(CROWDED).await,
+                        Err(error) if is_crowded(&error, until, runtime_now()) => {
+                            tokio::time::sleep(CROWDED).await;
+                        }
                         connected => break connected,
                     }
                 };
-                let (socket, opening) = connected(&address, path, socket)?;
+                let (socket, opening) = connected(address, socket)?;
+                let options = self.options.left(until, runtime_now());
                 open(socket, opening, &options, dispatch).await
+            }
+            Address::Tcp { host, port } => {
+                let place = Place { address, host, port: *port };
+                let (socket, remote) = tcp::connect(place, &self.options, until).await?;
+                let options = self.options.left(until, runtime_now());
+                open(socket, initiating(Wanted::Tcp, Peer::remote(remote)), &options, dispatch).await
             }
         };
         opened.map_err(|source| ConnectError::Open { address: address.to_string(), source })
@@ -141,22 +180,48 @@ impl Connector {
     /// # Errors
     /// [`ConnectError`].
     pub fn session_blocking(self) -> Result<Session, ConnectError> {
-        let Self { address, options, dispatch, serves } = self;
-        let address = address?;
-        let opened = match &address {
+        let mut patience = Patience::new(self.waits, Instant::now());
+        loop {
+            let error = match self.attempt_blocking(patience.cap(self.options.open_until(Instant::now()))) {
+                Ok(session) => return Ok(session),
+                Err(error) => error,
+            };
+            let Some(pause) = patience.pause(&error, Instant::now(), sys::random::number()) else {
+                return Err(error);
+            };
+            tracing::debug!(target: "transom::endpoint", %error, "trying again");
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// One attempt, to be done at `until`.
+    fn attempt_blocking(&self, until: Option<Instant>) -> Result<Session, ConnectError> {
+        let address = self.address.as_ref().map_err(Clone::clone)?;
+        let (dispatch, serves) = (Arc::clone(&self.dispatch), self.serves);
+        let opened = match address {
             Address::Mem(name) => {
-                let link = mem_link(&address, name, &options)?;
+                let link = mem_link(address, name, &self.options)?;
+                let options = self.options.left(until, Instant::now());
                 open_mem_blocking(link, Role::Initiator, &options, dispatch, serves)
             }
             Address::Shm(path) | Address::Unix(path) => {
-                let until = options.open_until();
                 let socket = loop {
                     match sys::socket::connect(path) {
-                        Err(error) if is_crowded(&error, until) => std::thread::sleep(CROWDED),
+                        Err(error) if is_crowded(&error, until, Instant::now()) => {
+                            std::thread::sleep(CROWDED);
+                        }
                         connected => break connected,
                     }
                 };
-                let (socket, opening) = connected(&address, path, socket)?;
+                let (socket, opening) = connected(address, socket)?;
+                let options = self.options.left(until, Instant::now());
+                open_blocking(socket, &opening, &options, dispatch, serves)
+            }
+            Address::Tcp { host, port } => {
+                let place = Place { address, host, port: *port };
+                let (socket, remote) = tcp::connect_blocking(place, &self.options, until)?;
+                let opening = initiating(Wanted::Tcp, Peer::remote(remote));
+                let options = self.options.left(until, Instant::now());
                 open_blocking(socket, &opening, &options, dispatch, serves)
             }
         };
@@ -171,8 +236,8 @@ impl std::fmt::Debug for Connector {
 }
 
 /// Too many wait to be accepted, and there is time left to be one of them.
-fn is_crowded(error: &io::Error, until: Option<Instant>) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock && until.is_none_or(|until| Instant::now() < until)
+fn is_crowded(error: &io::Error, until: Option<Instant>, now: Instant) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock && until.is_none_or(|until| now < until)
 }
 
 fn mem_link(address: &Address, name: &str, options: &Options) -> Result<Link, ConnectError> {
@@ -186,17 +251,12 @@ fn mem_link(address: &Address, name: &str, options: &Options) -> Result<Link, Co
     })
 }
 
-fn connected(
-    address: &Address,
-    path: &Path,
-    socket: io::Result<std::os::unix::net::UnixStream>,
-) -> Result<(std::os::unix::net::UnixStream, Opening), ConnectError> {
+/// What comes of an attempt to connect to a path.
+fn connected(address: &Address, socket: io::Result<OwnedFd>) -> Result<(OwnedFd, Opening), ConnectError> {
+    let wanted = if matches!(address, Address::Shm(_)) { Wanted::Shm } else { Wanted::Unix };
     let reached = socket.and_then(|socket| Ok((Peer::of(&socket)?, socket)));
     match reached {
-        Ok((peer, socket)) => {
-            let shm = *address == Address::Shm(path.to_owned());
-            Ok((socket, Opening { role: Role::Initiator, ticket: None, shm, peer, access: Access::Anyone }))
-        }
+        Ok((peer, socket)) => Ok((socket, initiating(wanted, peer))),
         Err(error) => Err(match error.kind() {
             // What is there is stale, or nothing is.
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
@@ -205,4 +265,8 @@ fn connected(
             _ => ConnectError::Socket { address: address.to_string(), source: error },
         }),
     }
+}
+
+fn initiating(wanted: Wanted, peer: Peer) -> Opening {
+    Opening { role: Role::Initiator, ticket: None, wanted, peer, access: Access::Anyone }
 }

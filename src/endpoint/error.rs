@@ -1,10 +1,11 @@
 //! Why sessions do not come about.
 
-use std::io;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::link::{AddressError, HandoverError};
-use crate::session::{BadLimit, CloseReason};
+use crate::link::{AddressError, HandoverError, Refused};
+use crate::session::{BadLimit, CloseReason, Refusal};
 
 /// Why a session could not be opened with a peer that was reached.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,24 @@ pub enum OpenError {
     Io(#[from] io::Error),
 }
 
+impl OpenError {
+    /// Whether the same attempt may succeed later: it took too long, or the peer was busy or left.
+    pub fn can_retry(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Handover(HandoverError::Closed | HandoverError::Refused(Refused::Busy)) => {
+                true
+            }
+            Self::Ended(reason) => matches!(
+                reason,
+                CloseReason::PeerDied
+                    | CloseReason::Goodbye
+                    | CloseReason::Refused { refusal: Refusal::Busy, .. }
+            ),
+            Self::Handover(_) | Self::Limit(_) | Self::Io(_) => false,
+        }
+    }
+}
+
 /// Why there is no session with what an address names.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -39,6 +58,23 @@ pub enum ConnectError {
     Absent {
         /// The address.
         address: String,
+    },
+    /// The host of a `tcp:` address could not be looked up.
+    #[error("looking up `{address}`: {source}")]
+    Unresolved {
+        /// The address.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The host of a `tcp:` address is not on this machine, and nothing would be encrypted on the way: see
+    /// [`Options::plaintext_beyond_loopback`](crate::Options::plaintext_beyond_loopback).
+    #[error("`{address}` is {found}, beyond loopback, and nothing would be encrypted on the way there")]
+    Plaintext {
+        /// The address.
+        address: String,
+        /// Where it leads.
+        found: SocketAddr,
     },
     /// The socket could not be connected.
     #[error("connecting to `{address}`: {source}")]
@@ -59,9 +95,24 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether the same attempt may succeed later: nobody listened yet, or it took too long.
+    /// Whether the same attempt may succeed later: nobody listened yet, no such name was known, it took too long, or whoever
+    /// listened was busy or left. Whoever refused once will do so again.
     pub fn can_retry(&self) -> bool {
-        matches!(self, Self::Absent { .. } | Self::Open { source: OpenError::Timeout, .. })
+        match self {
+            Self::Absent { .. } | Self::Unresolved { .. } => true,
+            Self::Socket { source, .. } => matches!(
+                source.kind(),
+                ErrorKind::WouldBlock
+                    | ErrorKind::TimedOut
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkUnreachable
+                    | ErrorKind::NetworkDown
+            ),
+            Self::Open { source, .. } => source.can_retry(),
+            Self::Address(_) | Self::Plaintext { .. } => false,
+        }
     }
 }
 
@@ -78,6 +129,29 @@ pub enum ServeError {
     /// Somebody serves there already.
     #[error("somebody serves at `{address}` already")]
     InUse {
+        /// The address.
+        address: String,
+    },
+    /// The host of a `tcp:` address could not be looked up.
+    #[error("looking up `{address}`: {source}")]
+    Unresolved {
+        /// The address.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A `tcp:` address can be reached from beyond this machine, and nothing would be encrypted on the way: see
+    /// [`Options::plaintext_beyond_loopback`](crate::Options::plaintext_beyond_loopback).
+    #[error("`{address}` is {found}, beyond loopback, and nothing would be encrypted on the way there")]
+    Plaintext {
+        /// The address.
+        address: String,
+        /// Where it leads.
+        found: SocketAddr,
+    },
+    /// Certain users are to be let in, and over TCP nobody can tell who connects: see [`Access`](crate::Access).
+    #[error("nobody can tell which user connects to `{address}`, and only certain ones are to be let in")]
+    UsersUnknown {
         /// The address.
         address: String,
     },

@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +63,7 @@ enum Incoming {
 
 /// Somebody who came.
 enum Arrival {
-    Socket(std::os::unix::net::UnixStream),
+    Socket(OwnedFd, Option<SocketAddr>),
     Link(Link),
 }
 
@@ -77,7 +79,7 @@ impl Listener {
         Ok(Self { opening: JoinSet::new(), incoming, admission })
     }
 
-    /// Where peers are served.
+    /// Where peers are served. Over TCP it is the address in digits, with the port that was found.
     pub fn address(&self) -> &Address {
         &self.admission.address
     }
@@ -125,8 +127,8 @@ impl Listener {
             let dispatch = Arc::clone(&admission.dispatch);
             match arrival {
                 Arrival::Link(link) => open_mem(link, Role::Acceptor, &admission.options, dispatch).await,
-                Arrival::Socket(socket) => {
-                    let opening = admission.opening(&socket)?;
+                Arrival::Socket(socket, from) => {
+                    let opening = admission.opening(&socket, from)?;
                     open(socket, opening, &admission.options, dispatch).await
                 }
             }
@@ -147,7 +149,7 @@ impl Incoming {
             Self::Socket { socket, .. } => loop {
                 let mut ready = socket.readable().await.map_err(|error| admission.io(error))?;
                 match ready.try_io(sys::socket::accept) {
-                    Ok(Ok(accepted)) => return Ok(Arrival::Socket(accepted)),
+                    Ok(Ok((socket, from))) => return Ok(Arrival::Socket(socket, from)),
                     // Not ready after all.
                     Err(_) => {}
                     Ok(Err(error)) => match hiccup(&error) {

@@ -11,7 +11,9 @@ mod error;
 mod listener;
 mod open;
 mod options;
+mod patience;
 mod server;
+mod tcp;
 
 pub use connect::Connector;
 #[cfg(feature = "tokio")]
@@ -23,4 +25,6 @@ pub use listener::{Listener, serve};
 pub(crate) use open::open;
 pub(crate) use open::{Opening, open_blocking};
 pub use options::Options;
+#[cfg(feature = "tokio")]
+pub(crate) use patience::shortened;
 pub use server::Server;

@@ -1,16 +1,15 @@
 //! Opening a session on a connected socket, or on a link within this process.
 
 use std::io;
-use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::{OpenError, Options};
 use crate::driver::{Dispatch, blocking};
 use crate::link::{
-    Access, HandedOver, HandoverError, Link, Peer, Ready, Terms, Thread, Ticket, Transport, accept, initiate,
-    run,
+    Access, HandedOver, HandoverError, Link, Peer, Ready, Terms, Thread, Ticket, Transport, Wanted, accept,
+    initiate, run,
 };
 use crate::service::Session;
 use crate::session::{CloseReason, Role, Session as Machine, Settings};
@@ -20,8 +19,8 @@ pub(crate) struct Opening {
     pub(crate) role: Role,
     /// The ticket that an initiator shows, and an acceptor wants to see if it gave one out.
     pub(crate) ticket: Option<Ticket>,
-    /// Whether shared memory is wanted.
-    pub(crate) shm: bool,
+    /// What is wanted of the socket.
+    pub(crate) wanted: Wanted,
     /// Who is at the other end.
     pub(crate) peer: Peer,
     /// Whom an acceptor lets in.
@@ -37,19 +36,19 @@ pub(crate) struct Opening {
 /// Dropped before it is done, it closes the socket.
 #[cfg(feature = "tokio")]
 pub(crate) async fn open(
-    socket: UnixStream,
+    socket: OwnedFd,
     opening: Opening,
     options: &Options,
     dispatch: Arc<dyn Dispatch>,
 ) -> Result<Session, OpenError> {
     options.limits.check()?;
-    let until = options.open_until();
+    let until = options.open_until(runtime_now());
     let opened = async {
         let ready = Task::new(&socket)?;
         let HandedOver { link, transport } = hand_over(socket, &opening, options, &ready).await?;
         drop(ready);
         let machine = machine(opening.role, opening.peer, transport, until, options, &dispatch);
-        start(machine, link, dispatch).await
+        start(machine, options.link(link), dispatch).await
     };
     match until {
         Some(until) => tokio::time::timeout_at(until.into(), opened).await.unwrap_or(Err(OpenError::Timeout)),
@@ -66,9 +65,9 @@ pub(super) async fn open_mem(
     dispatch: Arc<dyn Dispatch>,
 ) -> Result<Session, OpenError> {
     options.limits.check()?;
-    let until = options.open_until();
+    let until = options.open_until(runtime_now());
     let machine = machine(role, Peer::this(), Transport::Mem, until, options, &dispatch);
-    start(machine, link, dispatch).await
+    start(machine, options.link(link), dispatch).await
 }
 
 #[cfg(feature = "tokio")]
@@ -86,14 +85,14 @@ async fn start(machine: Machine, link: Link, dispatch: Arc<dyn Dispatch>) -> Res
 /// # Errors
 /// [`OpenError`]; the socket is closed.
 pub(crate) fn open_blocking(
-    socket: UnixStream,
+    socket: OwnedFd,
     opening: &Opening,
     options: &Options,
     dispatch: Arc<dyn Dispatch>,
     serves: bool,
 ) -> Result<Session, OpenError> {
     options.limits.check()?;
-    let until = options.open_until();
+    let until = options.open_until(Instant::now());
     let watched = socket.try_clone()?;
     let ready = Thread { socket: watched.as_fd(), deadline: until };
     let handed_over = run(hand_over(socket, opening, options, &ready));
@@ -104,7 +103,7 @@ pub(crate) fn open_blocking(
     drop(watched);
     let serves = serves || options.keeps_time(&transport);
     let machine = machine(opening.role, opening.peer, transport, until, options, &dispatch);
-    start_blocking(machine, link, dispatch, serves)
+    start_blocking(machine, options.link(link), dispatch, serves)
 }
 
 /// Opens a session on a link within this process. It has a thread of its own if it `serves`, or if time matters on it.
@@ -116,10 +115,10 @@ pub(super) fn open_mem_blocking(
     serves: bool,
 ) -> Result<Session, OpenError> {
     options.limits.check()?;
-    let until = options.open_until();
+    let until = options.open_until(Instant::now());
     let serves = serves || options.keeps_time(&Transport::Mem);
     let machine = machine(role, Peer::this(), Transport::Mem, until, options, &dispatch);
-    start_blocking(machine, link, dispatch, serves)
+    start_blocking(machine, options.link(link), dispatch, serves)
 }
 
 fn start_blocking(
@@ -146,13 +145,13 @@ fn ended(reason: CloseReason) -> OpenError {
 }
 
 async fn hand_over(
-    socket: UnixStream,
+    socket: OwnedFd,
     opening: &Opening,
     options: &Options,
     ready: &impl Ready,
 ) -> Result<HandedOver, HandoverError> {
     let terms = Terms {
-        shm: opening.shm,
+        wanted: opening.wanted,
         ring: options.ring,
         memory_cap: options.memory_cap,
         ticket: opening.ticket.clone(),
@@ -185,13 +184,19 @@ fn machine(
     Machine::new(role, settings)
 }
 
+/// The time by the clock of the runtime, which a test may stop.
+#[cfg(feature = "tokio")]
+pub(super) fn runtime_now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 /// A task waits for a socket.
 #[cfg(feature = "tokio")]
 struct Task(tokio::io::unix::AsyncFd<crate::sys::watch::Watched>);
 
 #[cfg(feature = "tokio")]
 impl Task {
-    fn new(socket: &UnixStream) -> io::Result<Self> {
+    fn new(socket: &OwnedFd) -> io::Result<Self> {
         // Of its own: the driver will have the socket itself watched.
         let watched = Arc::new(socket.as_fd().try_clone_to_owned()?);
         let interest = tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::link::Transport;
+#[cfg(any(test, feature = "testing"))]
+use crate::link::Breaker;
+use crate::link::{Link, Transport};
 use crate::session::{Keepalive, Limits, Metadata};
 
 /// What a session is opened with, on either side. The defaults suit most.
@@ -15,6 +17,9 @@ pub struct Options {
     handshake_timeout: Duration,
     keepalive: Asking,
     pub(super) idle: Option<Duration>,
+    #[cfg(any(test, feature = "testing"))]
+    breaker: Option<Breaker>,
+    pub(super) plaintext_beyond_loopback: bool,
 }
 
 /// Whether a silent peer is asked if it is alive.
@@ -38,6 +43,9 @@ impl Options {
             handshake_timeout: Duration::from_secs(5),
             keepalive: Asking::WhereNeeded,
             idle: None,
+            #[cfg(any(test, feature = "testing"))]
+            breaker: None,
+            plaintext_beyond_loopback: false,
         }
     }
 
@@ -71,8 +79,8 @@ impl Options {
         self
     }
 
-    /// Sets how long the opening of a session may take, from the connected socket to the end of the handshake. More time
-    /// than clocks count is all the time there is.
+    /// Sets how long the opening of a session may take: to the end of the handshake, for a connector from the look-up of
+    /// a name on, for a server from the accepted connection on. More time than clocks count is all the time there is.
     #[must_use]
     pub fn handshake_timeout(mut self, time: Duration) -> Self {
         self.handshake_timeout = time;
@@ -106,19 +114,53 @@ impl Options {
     pub(super) fn keepalive_over(&self, transport: &Transport) -> Option<Keepalive> {
         match (self.keepalive, transport) {
             (Asking::Always(keepalive), _) => Some(keepalive),
+            (Asking::WhereNeeded, Transport::Tcp) => Some(Keepalive::default()),
             (Asking::Never, _)
             | (Asking::WhereNeeded, Transport::Shm | Transport::Unix { .. } | Transport::Mem) => None,
         }
     }
 
-    /// Whether time matters on a session over this kind of link although nobody calls.
-    pub(super) fn keeps_time(&self, transport: &Transport) -> bool {
-        self.idle.is_some() || self.keepalive_over(transport).is_some()
+    /// Lets sessions over TCP leave this machine, although nothing on them is encrypted: whoever is on the way reads them,
+    /// and changes them. Without it neither a [`Server`](crate::Server) is bound to an address beyond loopback, nor does a
+    /// [`Connector`](crate::Connector) connect to one.
+    #[must_use]
+    pub fn plaintext_beyond_loopback(mut self) -> Self {
+        self.plaintext_beyond_loopback = true;
+        self
     }
 
-    /// When an opening that begins now must be done, if ever.
-    pub(super) fn open_until(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.handshake_timeout)
+    /// Has the session's link broken by `breaker`, for tests.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn breaker(mut self, breaker: &Breaker) -> Self {
+        self.breaker = Some(breaker.clone());
+        self
+    }
+
+    /// The link that the session is opened on.
+    pub(super) fn link(&self, link: Link) -> Link {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(breaker) = &self.breaker {
+            return breaker.breakable(link);
+        }
+        link
+    }
+
+    /// Whether time matters on a session over this kind of link although nobody calls: this side asks, or over TCP may be
+    /// asked, whether it is alive.
+    pub(super) fn keeps_time(&self, transport: &Transport) -> bool {
+        *transport == Transport::Tcp || self.idle.is_some() || self.keepalive_over(transport).is_some()
+    }
+
+    /// When an opening that begins `now` must be done, if ever.
+    pub(super) fn open_until(&self, now: Instant) -> Option<Instant> {
+        now.checked_add(self.handshake_timeout)
+    }
+
+    /// These options for an opening that is under way, and must be done at the same time as all of it.
+    pub(super) fn left(&self, until: Option<Instant>, now: Instant) -> Self {
+        let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(now));
+        self.clone().handshake_timeout(left)
     }
 }
 

@@ -1,14 +1,15 @@
 //! What is served at an address, and to whom.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use super::open::Opening;
+use super::tcp;
 use super::{OpenError, Options, ServeError};
 use crate::driver::Dispatch;
-use crate::link::{Access, Address, AddressError, Name, Peer, Place, TakenError};
+use crate::link::{Access, Address, AddressError, Name, Peer, Place, TakenError, Wanted};
 use crate::service::{Service, dispatcher};
 use crate::session::Role;
 
@@ -24,7 +25,7 @@ pub struct Server {
     address: Result<Address, AddressError>,
     dispatch: Arc<dyn Dispatch>,
     options: Options,
-    access: Access,
+    access: Option<Access>,
     mode: u32,
 }
 
@@ -35,7 +36,7 @@ impl Server {
             address: address.parse(),
             dispatch: dispatcher(service),
             options: Options::new(),
-            access: Access::SameUser,
+            access: None,
             mode: MODE,
         }
     }
@@ -46,9 +47,10 @@ impl Server {
         self
     }
 
-    /// Sets which users are let in; by default the one that this process runs as.
+    /// Sets who is let in; by default [`Access::SameUser`], and [`Access::ThisMachine`] over TCP, where nobody's user is
+    /// known.
     pub fn access(mut self, access: Access) -> Self {
-        self.access = access;
+        self.access = Some(access);
         self
     }
 
@@ -59,7 +61,8 @@ impl Server {
         self
     }
 
-    /// Binds the address, in a tokio runtime.
+    /// Binds the address, in a tokio runtime. The host of a `tcp:` address that is not in digits is looked up while this
+    /// thread waits.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -84,17 +87,32 @@ impl Server {
         let address = address?;
         options.limits.check()?;
         let in_use = || ServeError::InUse { address: address.to_string() };
+        let mut bound = None;
         let source = match &address {
             Address::Mem(name) => Source::Name(Name::take(name).ok_or_else(in_use)?),
+            Address::Tcp { .. } if access.as_ref().is_some_and(Access::is_by_user) => {
+                return Err(ServeError::UsersUnknown { address: address.to_string() });
+            }
+            Address::Tcp { host, port } => {
+                let place = tcp::Place { address: &address, host, port: *port };
+                let (socket, at) = tcp::listen(place, &options)?;
+                bound = Some(at.into());
+                Source::Socket { socket: Arc::new(socket), _place: None }
+            }
             Address::Shm(path) | Address::Unix(path) => {
                 let (place, socket) = Place::take(path, mode).map_err(|error| match error {
                     TakenError::InUse => in_use(),
                     TakenError::NotASocket => ServeError::NotASocket { path: path.clone() },
                     TakenError::Io(source) => ServeError::Io { address: address.to_string(), source },
                 })?;
-                Source::Socket { socket: Arc::new(socket), _place: place }
+                Source::Socket { socket: Arc::new(socket), _place: Some(place) }
             }
         };
+        let address = bound.unwrap_or(address);
+        let access = access.unwrap_or(match &address {
+            Address::Tcp { .. } => Access::ThisMachine,
+            Address::Shm(_) | Address::Unix(_) | Address::Mem(_) => Access::SameUser,
+        });
         Ok(Bound { source, terms: Arc::new(Admission { address, dispatch, options, access }) })
     }
 }
@@ -113,8 +131,8 @@ pub(super) struct Bound {
 
 /// Where peers come from.
 pub(super) enum Source {
-    /// A socket listens.
-    Socket { socket: Arc<OwnedFd>, _place: Place },
+    /// A socket listens, one by path in its place.
+    Socket { socket: Arc<OwnedFd>, _place: Option<Place> },
     /// A name within this process.
     Name(Name),
 }
@@ -128,15 +146,14 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// How a session with whoever connected this socket is opened.
-    pub(super) fn opening(&self, socket: &UnixStream) -> Result<Opening, OpenError> {
-        Ok(Opening {
-            role: Role::Acceptor,
-            ticket: None,
-            shm: matches!(self.address, Address::Shm(_)),
-            peer: Peer::of(socket)?,
-            access: self.access.clone(),
-        })
+    /// How a session with whoever connected this socket is opened; over TCP it came `from` there.
+    pub(super) fn opening(&self, socket: &OwnedFd, from: Option<SocketAddr>) -> Result<Opening, OpenError> {
+        let (wanted, peer) = match (from, &self.address) {
+            (Some(from), _) => (Wanted::Tcp, Peer::remote(from)),
+            (None, Address::Shm(_)) => (Wanted::Shm, Peer::of(socket)?),
+            (None, _) => (Wanted::Unix, Peer::of(socket)?),
+        };
+        Ok(Opening { role: Role::Acceptor, ticket: None, wanted, peer, access: self.access.clone() })
     }
 
     pub(super) fn io(&self, source: io::Error) -> ServeError {
@@ -163,7 +180,21 @@ pub(super) enum Hiccup {
 pub(super) fn hiccup(error: &io::Error) -> Hiccup {
     use rustix::io::Errno;
     match Errno::from_io_error(error) {
-        Some(Errno::CONNABORTED | Errno::INTR | Errno::PERM | Errno::PROTO) => Hiccup::Next,
+        Some(
+            Errno::CONNABORTED
+            | Errno::INTR
+            | Errno::PERM
+            | Errno::PROTO
+            // Over TCP: what has already befallen the connection.
+            | Errno::NETDOWN
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::NETUNREACH
+            | Errno::TIMEDOUT,
+        ) => Hiccup::Next,
         // The last is what a thread that cannot be started gives.
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN) => Hiccup::Exhausted,
         _ => Hiccup::Broken,
@@ -178,7 +209,7 @@ mod tests {
     #[test]
     fn what_passes_does_not_end_a_listener() {
         let of = |errno: Errno| hiccup(&errno.into());
-        for errno in [Errno::CONNABORTED, Errno::INTR, Errno::PERM, Errno::PROTO] {
+        for errno in [Errno::CONNABORTED, Errno::INTR, Errno::PERM, Errno::PROTO, Errno::NETUNREACH] {
             assert!(matches!(of(errno), Hiccup::Next), "{errno}");
         }
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::AGAIN] {

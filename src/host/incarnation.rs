@@ -13,7 +13,7 @@ use super::logs::Logs;
 use super::process::{Process, Started};
 use super::spawn::{Deadlines, Setup};
 use crate::endpoint::{OpenError, Opening, open};
-use crate::link::{Access, FD, FD_VARIABLE, HandoverError, Peer, TICKET_VARIABLE, Ticket};
+use crate::link::{Access, FD, FD_VARIABLE, HandoverError, Peer, TICKET_VARIABLE, Ticket, Wanted};
 use crate::service::Session;
 use crate::session::{CloseReason, Role};
 
@@ -77,13 +77,13 @@ impl Incarnation {
         let opening = Opening {
             role: Role::Acceptor,
             ticket: Some(expected.ticket),
-            shm: true,
+            wanted: Wanted::Shm,
             // The socket's credentials name this process, which made it; the ticket says who holds it.
             peer: Peer::child(self.pid()),
             access: Access::Anyone,
         };
         let opened = tokio::select! {
-            opened = open(expected.socket, opening, &options, Arc::clone(&setup.dispatch)) => opened,
+            opened = open(expected.socket.into(), opening, &options, Arc::clone(&setup.dispatch)) => opened,
             _ = self.process.ended() => return Err(Unready::Died),
         };
         match opened {

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::endpoint::shortened;
+
 /// Whether and how soon a cell that died is started again.
 ///
 /// The delay before a restart doubles with each restart that lies within the window, from `first` to
@@ -113,8 +115,7 @@ impl Restarts {
         let doublings = u32::try_from(self.recent.len()).unwrap_or(u32::MAX).min(31);
         self.recent.push_back(now);
         let delay = self.policy.first.saturating_mul(1 << doublings).min(self.policy.longest);
-        let shortened = f64::from(jitter) / f64::from(u32::MAX) / 2.0;
-        Some(delay - delay.mul_f64(shortened))
+        Some(shortened(delay, jitter))
     }
 }
 

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::rand::GetRandomFlags;
 use tokio::sync::{mpsc, watch};
 
 use super::cell::Order;
@@ -15,6 +14,7 @@ use super::spawn::Setup;
 use super::status::{Phase, Status};
 use super::{Cause, DeathReport, SpawnError};
 use crate::service::Session;
+use crate::sys;
 
 /// What keeps one cell running.
 pub(super) struct Supervisor {
@@ -75,7 +75,7 @@ impl Supervisor {
                 Mode::OnDemand if self.orders.start().await.is_break() => return SpawnError::ShutDown,
                 Mode::OnDemand | Mode::Always => {}
             }
-            let Some(delay) = self.restarts.next(Instant::now(), jitter()) else {
+            let Some(delay) = self.restarts.next(Instant::now(), sys::random::number()) else {
                 return SpawnError::GivenUp { restarts: self.restarts.recent(), cause: Box::new(cause) };
             };
             let again = tokio::time::sleep(delay.saturating_sub(ended.elapsed()));
@@ -187,12 +187,4 @@ impl Orders {
             Some(Order::ShutDown | Order::Kill) | None => ControlFlow::Break(()),
         }
     }
-}
-
-/// Any number.
-fn jitter() -> u32 {
-    let mut bytes = [0; 4];
-    // Without random bytes, or with too few, cells that died together return together.
-    let _filled = rustix::rand::getrandom(&mut bytes, GetRandomFlags::empty());
-    u32::from_ne_bytes(bytes)
 }

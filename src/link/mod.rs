@@ -4,6 +4,8 @@
 //! look into the link, and [`Signal`] is shared by publishers and sleepers.
 
 mod address;
+#[cfg(any(test, feature = "testing"))]
+mod breakable;
 mod descriptors;
 mod empty_wakes;
 mod ended;
@@ -24,6 +26,8 @@ mod transport;
 mod wake;
 
 pub use address::{Address, AddressError};
+#[cfg(any(test, feature = "testing"))]
+pub use breakable::{Breaker, Cut, Direction, Slow};
 pub(crate) use descriptors::{Descriptors, MOST_DESCRIPTORS, NotPassed};
 pub(crate) use ended::Ended;
 pub use frame::BadHeader as BadFrameHeader;
@@ -37,10 +41,12 @@ pub(crate) use inherited::{Ticket, is_cell, take};
 pub(crate) use mem::pair as mem_pair;
 pub(crate) use names::{Name, Unreached, reach};
 pub(crate) use parts::{Full, Link, Note, Receive, Signal, Sleep, SleepMode, Transmit};
+pub(crate) use peer::is_loopback;
 pub use peer::{Access, Peer};
 pub(crate) use place::{Place, TakenError};
 pub(crate) use shm::{Parts as ShmParts, link as shm_link};
-pub(crate) use stream::link as stream_link;
+pub(crate) use stream::{link as stream_link, tcp as tcp_link};
+pub(crate) use transport::Wanted;
 pub use transport::{FallbackReason, PeerReason, Transport};
 
 pub(crate) use crate::memory::Buffer;

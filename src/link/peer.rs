@@ -1,6 +1,8 @@
 //! Who is at the other end, as the kernel says.
 
+use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use crate::sys;
@@ -14,37 +16,68 @@ pub struct Peer {
     pub uid: Option<u32>,
     /// The process that connected, listened, or was spawned; `None` where this process cannot see it.
     pub pid: Option<u32>,
+    /// Where it is, over TCP: the address that connected or was connected to. Nothing else is known of it then.
+    pub address: Option<SocketAddr>,
 }
 
 impl Peer {
     /// Whoever connected this socket, or listened for it.
     pub(crate) fn of(socket: impl AsFd) -> io::Result<Self> {
         let (uid, _, pid) = sys::peer::credentials(socket)?;
-        Ok(Self { uid: Some(uid), pid: (pid != 0).then_some(pid) })
+        Ok(Self { uid: Some(uid), pid: (pid != 0).then_some(pid), address: None })
+    }
+
+    /// Whoever is at the other end of a TCP connection.
+    pub(crate) fn remote(address: SocketAddr) -> Self {
+        Self { uid: None, pid: None, address: Some(address) }
     }
 
     /// A process that this one has started, as whatever user, and not reaped.
     #[cfg(feature = "tokio")]
     pub(crate) fn child(pid: u32) -> Self {
-        Self { uid: sys::peer::uid_of(pid), pid: Some(pid) }
+        Self { uid: sys::peer::uid_of(pid), pid: Some(pid), address: None }
     }
 
     /// This process.
     pub(crate) fn this() -> Self {
-        Self { uid: Some(sys::peer::own_uid()), pid: Some(std::process::id()) }
+        Self { uid: Some(sys::peer::own_uid()), pid: Some(std::process::id()), address: None }
     }
 }
 
-/// Which users may open a session here.
+/// What decides whether it is let in.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.address, self.uid) {
+            (Some(address), _) => write!(f, "{address}"),
+            (None, Some(uid)) => write!(f, "user {uid}"),
+            (None, None) => f.write_str("an unknown user"),
+        }
+    }
+}
+
+/// Whether this is an address that only this machine reaches, or is reached from.
+pub(crate) fn is_loopback(address: SocketAddr) -> bool {
+    // One of version 4 may come in the clothes of version 6.
+    address.ip().to_canonical().is_loopback()
+}
+
+/// Who may open a session here.
+///
+/// Over TCP nobody's user is known: the kernel tells an address, and any program of any user may be behind it. So the
+/// default there is [`ThisMachine`](Self::ThisMachine), and a [`Server`](crate::Server) that is to let in certain users
+/// only is not bound to a TCP address at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
-    /// The user that this process runs as.
+    /// The user that this process runs as. The default wherever the kernel names the user.
     #[default]
     SameUser,
     /// These users, by number. The socket's file mode must let them reach it: see
     /// [`Server::mode`](crate::Server::mode).
     Users(Vec<u32>),
+    /// Whoever is on this machine and can reach the socket, as any user. Over TCP, where this is the default: whoever
+    /// connects from a loopback address.
+    ThisMachine,
     /// Whoever can reach the socket.
     Anyone,
 }
@@ -54,8 +87,14 @@ impl Access {
         match self {
             Self::SameUser => peer.uid == Some(sys::peer::own_uid()),
             Self::Users(users) => peer.uid.is_some_and(|uid| users.contains(&uid)),
+            Self::ThisMachine => peer.address.is_none_or(is_loopback),
             Self::Anyone => true,
         }
+    }
+
+    /// Whether it asks for what is not known over TCP.
+    pub(crate) fn is_by_user(&self) -> bool {
+        matches!(self, Self::SameUser | Self::Users(_))
     }
 }
 
@@ -67,13 +106,28 @@ mod tests {
     fn access_is_by_user() {
         let here = Peer::this();
         let user = here.uid.unwrap() + 1;
-        let (other, unknown) = (Peer { uid: Some(user), pid: None }, Peer { uid: None, pid: None });
+        let unknown = Peer { uid: None, ..here };
+        let other = Peer { uid: Some(user), ..here };
         assert!(Access::SameUser.allows(here) && !Access::SameUser.allows(other));
         assert!(Access::Users(vec![user]).allows(other) && !Access::Users(vec![]).allows(here));
-        assert!(Access::Anyone.allows(other) && Access::Anyone.allows(unknown));
+        for access in [Access::ThisMachine, Access::Anyone] {
+            assert!(access.allows(other) && access.allows(unknown) && !access.is_by_user());
+        }
         assert!(!Access::SameUser.allows(unknown) && !Access::Users(vec![user]).allows(unknown));
         let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
         assert_eq!(Peer::of(&socket).unwrap(), here);
+    }
+
+    #[test]
+    fn over_tcp_access_is_by_machine() {
+        let at = |address: &str| Peer::remote(address.parse().unwrap());
+        for near in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            assert!(Access::ThisMachine.allows(at(near)), "{near}");
+            assert!(!Access::SameUser.allows(at(near)) && !Access::Users(vec![0]).allows(at(near)), "{near}");
+        }
+        for far in ["10.0.0.1:1", "0.0.0.0:1", "[::]:1", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"] {
+            assert!(!Access::ThisMachine.allows(at(far)) && Access::Anyone.allows(at(far)), "{far}");
+        }
     }
 
     #[test]
@@ -87,7 +141,7 @@ mod tests {
         let mut child = Command::new("/bin/cat").uid(user).stdin(Stdio::piped()).spawn().unwrap();
         let peer = Peer::child(child.id());
         drop(child.stdin.take());
-        assert_eq!(peer, Peer { uid: Some(user), pid: Some(child.id()) });
+        assert_eq!(peer, Peer { uid: Some(user), pid: Some(child.id()), address: None });
         child.wait().unwrap();
         assert_eq!(Peer::child(u32::MAX).uid, None, "there is no such process");
     }

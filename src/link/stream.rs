@@ -5,14 +5,17 @@
 //!
 //! Descriptors go with the first byte of their frame, which goes alone, so that the kernel tells the receiver with which
 //! byte they came. They go as soon as the kernel has taken all bytes before, or not at all: nothing here keeps them.
+//!
+//! What the kernel of a Unix socket has taken is with the peer. That of a TCP socket still has to send it, and throws it
+//! away if anything comes for a socket that is closed. So a TCP link that ends says that nothing more will come, and its
+//! socket stays for a while: until the peer, which has everything then, ends its own side.
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -33,17 +36,44 @@ const OUTBOX: usize = 4 * MAX_PAYLOAD;
 /// Bytes read ahead: two frames at least.
 const INBOX: usize = 2 * (Header::LEN + MAX_PAYLOAD);
 
-/// A link over a connected socket, which is made nonblocking. One that is `inherited` is not shut down at its end: it
+/// How a link's socket ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With the link.
+    WithLink,
+    /// With a process: its end means more than that of the link.
+    WithProcess,
+    /// After the link, when the peer has received all, or has had [`LINGERS`] for it.
+    Lingers,
+}
+
+/// How long the socket of a TCP link stays open after its link for the peer to receive all.
+const LINGERS: Duration = Duration::from_secs(5);
+
+/// A link over a connected Unix socket, which is made nonblocking. One that is `inherited` is not shut down at its end: it
 /// ends with a process.
 ///
 /// # Errors
 /// When the socket cannot be made nonblocking.
-pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
-    socket.set_nonblocking(true)?;
-    let socket: Arc<OwnedFd> = Arc::new(socket.into());
+pub(crate) fn link(socket: impl Into<OwnedFd>, inherited: bool) -> io::Result<Link> {
+    over(socket.into(), if inherited { End::WithProcess } else { End::WithLink })
+}
+
+/// A link over a connected TCP socket, which is made nonblocking and sends at once.
+///
+/// # Errors
+/// When the socket cannot be made so.
+pub(crate) fn tcp(socket: OwnedFd) -> io::Result<Link> {
+    sys::tcp::send_at_once(&socket)?;
+    over(socket, End::Lingers)
+}
+
+fn over(socket: OwnedFd, end: End) -> io::Result<Link> {
+    sys::socket::never_wait(&socket)?;
+    let socket = Arc::new(socket);
     let shared = Arc::new(Shared {
         socket: UntilEnd::new(Arc::clone(&socket)),
-        inherited,
+        end,
         backed_up: AtomicBool::new(false),
         wakes: Wakes::default(),
     });
@@ -72,8 +102,7 @@ pub(crate) fn link(socket: UnixStream, inherited: bool) -> io::Result<Link> {
 
 struct Shared {
     socket: UntilEnd<OwnedFd>,
-    /// Whether the end of the socket means more than the end of this session.
-    inherited: bool,
+    end: End,
     /// Bytes wait for the kernel to take them.
     backed_up: AtomicBool,
     wakes: Wakes,
@@ -119,10 +148,13 @@ impl Transmit for Sender {
     }
 
     fn carries_descriptors(&self) -> bool {
-        true
+        !matches!(self.shared.end, End::Lingers)
     }
 
     fn commit_passing(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
+        if !self.carries_descriptors() {
+            return Err(NotPassed::Unsupported);
+        }
         let header = header.announcing(descriptors.len(), 0);
         self.published = self.committed;
         self.write();
@@ -183,7 +215,12 @@ impl Sender {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => break,
                 // The reader learns of a dead peer and ends the session; these bytes reach nobody.
-                Ok(_) | Err(_) => self.written = self.published,
+                Err(Errno::PIPE | Errno::CONNRESET) => self.written = self.published,
+                // Nothing may follow bytes that are missing: this is the end, and the reader learns of it.
+                Ok(_) | Err(_) => {
+                    sys::socket::shut_down(&self.socket);
+                    self.written = self.published;
+                }
             }
         }
     }
@@ -380,14 +417,54 @@ impl Signal for Shared {
     }
 
     fn hang_up(&self) {
-        if !self.inherited
-            && let Some(socket) = self.socket.get()
-        {
-            sys::socket::shut_down(&*socket);
+        let Some(socket) = self.socket.get() else { return };
+        match self.end {
+            End::WithProcess => {}
+            End::WithLink => sys::socket::shut_down(&*socket),
+            End::Lingers => {
+                sys::tcp::stop_sending(&*socket);
+                sys::close::when_ended(socket, LINGERS);
+            }
         }
     }
 
     fn may_spin(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::link::Kind;
+    use rustix::net::{AddressFamily, SocketType, sockopt};
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    #[test]
+    fn what_a_tcp_link_has_sent_arrives_although_the_peer_speaks_after_its_end() {
+        const FRAMES: usize = 3;
+        let (listener, address) = sys::tcp::listen(&["127.0.0.1:0".parse().unwrap()]).unwrap();
+        let peer = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        // So little that all but the first of it stays in the kernel on this side.
+        sockopt::set_socket_recv_buffer_size(&peer, 4096).unwrap();
+        rustix::net::connect(&peer, &address).unwrap();
+        let mut peer = TcpStream::from(peer);
+        peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let (socket, _) = sys::socket::accept(&listener).unwrap();
+        sockopt::set_socket_send_buffer_size(&socket, FRAMES * MAX_PAYLOAD).unwrap();
+
+        let Link { mut transmit, receive, signal } = tcp(socket).unwrap();
+        for _ in 0..FRAMES {
+            transmit.reserve(MAX_PAYLOAD).unwrap();
+            let length = MAX_PAYLOAD as u32;
+            transmit.commit(&Header { length, ..Header::new(Kind::Response) });
+            transmit.publish();
+            assert!(transmit.has_drained(), "the kernel has it all");
+        }
+        signal.hang_up();
+        drop((transmit, receive));
+        peer.write_all(b"late").unwrap();
+        assert_eq!(peer.read_to_end(&mut Vec::new()).unwrap(), FRAMES * (Header::LEN + MAX_PAYLOAD));
     }
 }

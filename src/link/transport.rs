@@ -13,6 +13,8 @@ pub enum Transport {
         /// Why it is not shared memory, if that was asked for.
         fallback: Option<FallbackReason>,
     },
+    /// A TCP socket.
+    Tcp,
     /// This process's own memory.
     Mem,
 }
@@ -23,9 +25,21 @@ impl fmt::Display for Transport {
             Self::Shm => f.write_str("shm"),
             Self::Unix { fallback: None } => f.write_str("unix"),
             Self::Unix { fallback: Some(reason) } => write!(f, "unix ({reason})"),
+            Self::Tcp => f.write_str("tcp"),
             Self::Mem => f.write_str("mem"),
         }
     }
+}
+
+/// What a side wants of a connected socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Shared memory, handed over on it. It is a Unix socket, and carries the session itself if need be.
+    Shm,
+    /// That it carries the session, a Unix socket.
+    Unix,
+    /// That it carries the session, a TCP socket.
+    Tcp,
 }
 
 /// Why a session that asked for shared memory goes over its socket instead.

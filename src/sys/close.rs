@@ -1,8 +1,16 @@
 //! Closing what a peer has passed, which takes as long as the peer likes: the last close of a socket that lingers waits,
-//! and so does that of a file in a file system that the peer itself serves.
+//! and so does that of a file in a file system that the peer itself serves. And closing what must not be closed yet.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
+
+use super::poll;
+
+/// Connections that are held after their end, at most: each has a thread.
+const HELD: usize = 64;
 
 /// Closes descriptors on a thread of their own.
 pub(crate) fn elsewhere(descriptors: Vec<OwnedFd>) {
@@ -15,6 +23,29 @@ pub(crate) fn elsewhere(descriptors: Vec<OwnedFd>) {
     }
     // Where there is no thread to be had they are closed here.
     drop(thread::Builder::new().name("transom-close".to_owned()).spawn(move || drop(descriptors)));
+}
+
+/// Holds a connection, over which this side sends no more, until the peer does not either, or `patience` is over. Where
+/// too many are held, it is not.
+pub(crate) fn when_ended(connection: Arc<OwnedFd>, patience: Duration) {
+    static HOLDING: AtomicUsize = AtomicUsize::new(0);
+    struct Held;
+    impl Drop for Held {
+        fn drop(&mut self) {
+            HOLDING.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+    let held = Held;
+    if HOLDING.fetch_add(1, Ordering::Relaxed) >= HELD || poll::wait_for_end(&connection, Instant::now()) {
+        return;
+    }
+    let until = Instant::now() + patience;
+    let hold = move || {
+        let _held = held;
+        while !poll::wait_for_end(&connection, until) && Instant::now() < until {}
+    };
+    // Where there is no thread to be had it is closed here.
+    drop(thread::Builder::new().name("transom-close".to_owned()).spawn(hold));
 }
 
 /// Descriptors that a peer has passed, of which nothing is known yet. Dropped, they are closed elsewhere.

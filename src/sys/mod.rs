@@ -8,7 +8,9 @@ pub(crate) mod memfd;
 pub(crate) mod peer;
 pub(crate) mod pipe;
 pub(crate) mod poll;
+pub(crate) mod random;
 pub(crate) mod scm;
 pub(crate) mod socket;
+pub(crate) mod tcp;
 #[cfg(feature = "tokio")]
 pub(crate) mod watch;

@@ -1,10 +1,10 @@
-//! Unix sockets by path: listening, accepting, connecting; and the lock that says whose a path is.
+//! Sockets: listening, accepting, connecting by path; and the lock that says whose a path is.
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, Mode};
@@ -30,18 +30,24 @@ pub(crate) fn listen(path: &Path, mode: u32) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// The next connection. Never waits.
-pub(crate) fn accept(listener: impl AsFd) -> io::Result<UnixStream> {
+/// The next connection, and where it comes from over TCP. Never waits.
+pub(crate) fn accept(listener: impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(rustix::net::accept_with(listener, flags)?.into())
+    let (socket, from) = rustix::net::acceptfrom_with(listener, flags)?;
+    Ok((socket, from.and_then(|from| from.try_into().ok())))
+}
+
+/// From here on nothing waits that is done with the socket.
+pub(crate) fn never_wait(socket: impl AsFd) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(socket, true)?)
 }
 
 /// A connection to whoever listens at `path`. Never waits: where too many wait to be accepted it would have to.
-pub(crate) fn connect(path: &Path) -> io::Result<UnixStream> {
+pub(crate) fn connect(path: &Path) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Ends a connection in both directions; what was sent before can still be read. Whoever waits for it is woken.

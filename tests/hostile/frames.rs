@@ -76,7 +76,7 @@ fn a_header_is_one_of_this_version() {
 
 #[test]
 fn a_frame_on_a_socket_is_no_longer_than_a_frame_may_be() {
-    for case in Case::over(Link::Unix) {
+    for case in Case::over(Link::Unix).chain(Case::over(Link::Tcp)) {
         let scene = Scene::new(case);
         let good = call::<EchoClient>("echo", case.role.first_id(), LETTER);
         for length in [64 * 1024 + 1, 1 << 20, u32::MAX] {

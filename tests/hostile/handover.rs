@@ -104,7 +104,7 @@ fn another_version_may_differ_in_all_else() {
 #[test]
 fn a_connector_learns_why_it_is_refused() {
     let peer = Versions { newest: 3, least: 2 };
-    for case in [Link::Shm, Link::Unix].into_iter().flat_map(|link| Case::of(Role::Acceptor, link)) {
+    for case in Case::all().filter(|case| case.role == Role::Acceptor) {
         let scene = Scene::new(case);
         for (word, expected) in [
             (word::NO_VERSION, HandoverError::Version { own: OWN, peer }),
@@ -170,7 +170,7 @@ fn a_prologue_of_the_wrong_side_is_refused() {
 
 #[test]
 fn descriptors_are_as_many_as_announced_and_none_is_kept() {
-    for case in Case::all() {
+    for case in Case::local() {
         let scene = Scene::new(case);
         for (announced, found) in [(2, 0), (2, 1), (2, 3), (2, 4), (2, 5), (2, 60), (0, 1), (0, 2), (0, 5)] {
             println!("{case}: {found} descriptors, {announced} announced");
@@ -201,6 +201,20 @@ fn descriptors_are_as_many_as_announced_and_none_is_kept() {
     }
 }
 
+#[test]
+fn memory_cannot_come_over_tcp() {
+    for case in Case::over(Link::Tcp) {
+        let scene = Scene::new(case);
+        let (socket, opened) = scene.meet();
+        let (_reader, writer) = std::io::pipe().expect("a pipe");
+        // The kernel leaves them out.
+        let prologue = Prologue { stance: stance::MEMORY, ..opening(case.role) };
+        socket.hand(&prologue.encode(), &[writer.as_fd(); 2]);
+        let expected = Malformed::Descriptors { found: 0, expected: 2 };
+        goes_wrong(&scene, &socket, opened, HandoverError::Malformed(expected), word::MALFORMED);
+    }
+}
+
 /// Nobody holds the other end of this pipe any more.
 fn ends(mut reader: std::io::PipeReader) {
     wait_for(&[reader.as_fd()]);
@@ -221,7 +235,7 @@ fn lingering() -> (TcpStream, TcpStream) {
 
 #[test]
 fn descriptors_that_take_long_to_close_keep_nobody_waiting() {
-    for case in Case::all() {
+    for case in Case::local() {
         let scene = Scene::new(case);
         for (stance, passed) in [(stance::SOCKET, 1), (stance::MEMORY, 2)] {
             println!("{case}: stance {stance}, {passed} descriptors");
@@ -274,7 +288,8 @@ fn what_a_prologue_leaves_zero_is_left_alone() {
         socket.hear(Prologue::LEN).expect("a prologue");
         let mut peer = Peer { role: case.role, socket, rings: None };
         peer.shake_hands();
-        assert!(matches!(opened.session().transport(), Transport::Unix { .. }));
+        let transport = opened.session().transport();
+        assert!(matches!(transport, Transport::Unix { .. } | Transport::Tcp), "{transport}");
     }
 }
 
@@ -399,7 +414,7 @@ fn closing_at_any_stage_ends_it() {
 
 #[test]
 fn a_hand_over_in_single_bytes_is_a_hand_over() {
-    for case in Case::over(Link::Unix) {
+    for case in Case::over(Link::Unix).chain(Case::over(Link::Tcp)) {
         let scene = Scene::new(case);
         let (socket, opened) = scene.meet();
         for byte in opening(case.role).encode() {

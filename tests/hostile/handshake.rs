@@ -136,7 +136,7 @@ fn a_hello_is_bounded() {
         // In one frame, as large as it can be: what a socket carries in one frame, a ring carries in half of itself.
         let mut hello = Hello::of(case.role).encode();
         hello.resize(most + 1, 0);
-        let rule = if case.link == crate::scene::Link::Unix { Rule::FrameLength } else { Rule::PayloadLimit };
+        let rule = if case.link == crate::scene::Link::Shm { Rule::PayloadLimit } else { Rule::FrameLength };
         breaks(&scene, &[Frame::new(kind, hello)], rule);
     }
 }

@@ -3,7 +3,8 @@
 
 use std::fmt;
 use std::future::Future;
-use std::os::fd::AsFd as _;
+use std::net::TcpListener;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -15,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use transom::{
-    CallOptions, CloseReason, ConnectError, Connector, OpenError, Options, ProtocolError, Rule, Server,
-    Service, Session, Side,
+    Address, CallOptions, CloseReason, ConnectError, Connector, OpenError, Options, ProtocolError, Rule,
+    Server, Service, Session, Side,
 };
 
 use crate::channels::{Pipe, PipingServer};
@@ -37,6 +38,7 @@ pub enum Api {
 pub enum Link {
     Shm,
     Unix,
+    Tcp,
 }
 
 /// One of the ways in which a hostile peer can meet this side.
@@ -57,8 +59,12 @@ impl fmt::Display for Case {
 impl Case {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
-        let links = [Link::Shm, Link::Unix];
-        links.into_iter().flat_map(Self::over)
+        Self::local().chain(Self::over(Link::Tcp))
+    }
+
+    /// Those over links on which descriptors can be passed.
+    pub fn local() -> impl Iterator<Item = Self> {
+        [Link::Shm, Link::Unix].into_iter().flat_map(Self::over)
     }
 
     /// Those over one link.
@@ -81,9 +87,9 @@ pub struct Scene {
     pub serves: bool,
     /// Where our listener is.
     pub address: String,
-    /// Where a hostile listener is.
-    bad: UnixListener,
-    bad_address: String,
+    /// A hostile listener, and where it is.
+    bad: OwnedFd,
+    bad_address: Address,
     /// One worker: whoever keeps it busy keeps everybody from it.
     runtime: Option<Runtime>,
     /// What our listener has accepted.
@@ -120,16 +126,20 @@ impl Scene {
     pub fn serving(case: Case, options: Options, change: impl FnOnce(Server) -> Server) -> Self {
         logs::collect();
         let place = Place::new();
-        let scheme = match case.link {
-            Link::Shm => "shm",
-            Link::Unix => "unix",
+        let bad_path = place.beside("bad.sock");
+        let by_path = || OwnedFd::from(UnixListener::bind(&bad_path).expect("a listener"));
+        let (address, bad, bad_address) = match case.link {
+            Link::Shm => (Address::Shm(place.path()), by_path(), Address::Shm(bad_path.clone())),
+            Link::Unix => (Address::Unix(place.path()), by_path(), Address::Unix(bad_path.clone())),
+            Link::Tcp => {
+                let bad = TcpListener::bind("127.0.0.1:0").expect("a listener");
+                let bad_address = bad.local_addr().expect("its address").into();
+                ("tcp:127.0.0.1:0".parse().expect("an address"), bad.into(), bad_address)
+            }
         };
-        let address = format!("{scheme}:{}", place.path().display());
-        let bad = UnixListener::bind(place.beside("bad.sock")).expect("a listener");
-        let bad_address = format!("{scheme}:{}", place.beside("bad.sock").display());
         let (sender, sessions) = channel();
-        let server = change(Server::new(&address, services()).options(options.clone()));
-        let runtime = match case.api {
+        let server = change(Server::new(&address.to_string(), services()).options(options.clone()));
+        let (address, runtime) = match case.api {
             Api::Async => {
                 let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
                 let runtime = runtime.expect("a runtime");
@@ -137,6 +147,7 @@ impl Scene {
                     let _entered = runtime.enter();
                     server.bind().expect("a listener")
                 };
+                let address = listener.address().to_string();
                 runtime.spawn(async move {
                     while let Ok(session) = listener.accept().await {
                         if sender.send(session).is_err() {
@@ -144,10 +155,11 @@ impl Scene {
                         }
                     }
                 });
-                Some(runtime)
+                (address, Some(runtime))
             }
             Api::Blocking => {
                 let listener = server.bind_blocking().expect("a listener");
+                let address = listener.address().to_string();
                 thread::spawn(move || {
                     while let Ok(session) = listener.accept() {
                         if sender.send(session).is_err() {
@@ -155,7 +167,7 @@ impl Scene {
                         }
                     }
                 });
-                None
+                (address, None)
             }
         };
         let honest = match &runtime {
@@ -216,9 +228,12 @@ impl Scene {
     /// The two meet: the hostile peer's socket, and what will become of the session on this side.
     pub fn meet(&self) -> (Socket, Opened<'_>) {
         match self.case.role {
-            Role::Initiator => (Socket::connect(&self.path()), Opened::Accepted(self)),
+            Role::Initiator => {
+                let address = self.address.parse().expect("an address");
+                (Socket::connect(&address), Opened::Accepted(self))
+            }
             Role::Acceptor => {
-                let connector = Connector::new(&self.bad_address).options(self.options.clone());
+                let connector = Connector::to(self.bad_address.clone()).options(self.options.clone());
                 let connector = if self.serves { connector.serve(services()) } else { connector };
                 let (sender, opened) = channel();
                 // Whoever does not wait for it any more has seen enough.
@@ -231,8 +246,8 @@ impl Scene {
                     }
                 }
                 wait_for(&[self.bad.as_fd()]);
-                let (stream, _) = self.bad.accept().expect("our connector");
-                (stream.into(), Opened::Connected(opened))
+                let connected = rustix::net::accept(&self.bad).expect("our connector");
+                (Socket::new(connected), Opened::Connected(opened))
             }
         }
     }

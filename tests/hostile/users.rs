@@ -184,6 +184,7 @@ fn another_user_who_is_let_in_goes_over_the_socket_and_both_sides_know_why() {
                         )),
                         Some(FallbackReason::Peer(transom::PeerReason::Attach)),
                     ),
+                    Link::Tcp => unreachable!("it knows no users"),
                 };
                 assert_eq!(said, Transport::Unix { fallback: theirs }.to_string());
                 assert_eq!(session.transport(), Transport::Unix { fallback: ours });
@@ -191,4 +192,22 @@ fn another_user_who_is_let_in_goes_over_the_socket_and_both_sides_know_why() {
             scene.goes_on();
         }
     });
+}
+
+#[test]
+fn over_tcp_nobody_knows_that_it_is_another_user() {
+    if !is_root() {
+        return;
+    }
+    let program = Program::new();
+    for case in Case::of(Role::Initiator, Link::Tcp) {
+        let scene = Scene::serving(case, options(), |server| server);
+        for api in ["async", "blocking"] {
+            assert_eq!(program.connects(&scene.address, api), Transport::Tcp.to_string());
+            let peer = scene.accepted().peer();
+            assert_eq!((peer.uid, peer.pid), (None, None));
+            assert!(peer.address.expect("its address").ip().is_loopback());
+        }
+        scene.goes_on();
+    }
 }

@@ -5,7 +5,7 @@ use std::thread;
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
-use transom::{Connector, Options, Server, Service, Session};
+use transom::{Address, Connector, Options, Server, Service, Session};
 
 use crate::common::Place;
 
@@ -71,7 +71,15 @@ impl Drop for Ground {
 }
 
 /// What carries a session.
-pub const TRANSPORTS: [&str; 3] = ["shm", "unix", "mem"];
+pub const TRANSPORTS: [&str; 4] = ["shm", "unix", "tcp", "mem"];
+
+/// Where a listener may be.
+pub fn address(transport: &str, place: &Place) -> String {
+    match transport {
+        "tcp" => "tcp:127.0.0.1:0".to_owned(),
+        _ => format!("{transport}:{}", place.path().display()),
+    }
+}
 
 /// Opens a session; the server's side comes first.
 pub fn open(
@@ -81,26 +89,30 @@ pub fn open(
     options: &Options,
 ) -> [Session; 2] {
     let place = Place::new();
-    let address = format!("{transport}:{}", place.path().display());
+    let address = address(transport, &place);
     let [server, client] = grounds;
     let [served, calling] = services;
     let serving = Server::new(&address, served).options(options.clone());
-    let connector = Connector::new(&address).options(options.clone()).serve(calling);
-    let connect = |connector: Connector| match client.handle() {
-        Some(handle) => on(handle, connector.session()).expect("a session"),
-        None => connector.session_blocking().expect("a session"),
+    let connect = |address: &Address| {
+        let connector = Connector::to(address.clone()).options(options.clone()).serve(calling);
+        match client.handle() {
+            Some(handle) => on(handle, connector.session()).expect("a session"),
+            None => connector.session_blocking().expect("a session"),
+        }
     };
     match server.handle() {
         Some(handle) => {
             let mut listener = on(handle, async { serving.bind() }).expect("a listener");
+            let address = listener.address().clone();
             let accepting = handle.spawn(async move { listener.accept().await });
-            let client = connect(connector);
+            let client = connect(&address);
             [on(handle, accepting).expect("no panic").expect("a session"), client]
         }
         None => {
             let listener = serving.bind_blocking().expect("a listener");
+            let address = listener.address().clone();
             let accepting = thread::spawn(move || listener.accept());
-            let client = connect(connector);
+            let client = connect(&address);
             [accepting.join().expect("no panic").expect("a session"), client]
         }
     }

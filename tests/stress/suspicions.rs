@@ -14,7 +14,7 @@ use transom::{CallError, CallOptions, Connector, Limits, Options, Server};
 
 use crate::common::{Echo, EchoBlockingClient, EchoClient, EchoServer, Place};
 use crate::numbers::Numbers;
-use crate::sides::{Driver, Ground, TRANSPORTS, open};
+use crate::sides::{Driver, Ground, TRANSPORTS, address, open};
 use crate::watch::rounds;
 
 #[test]
@@ -22,12 +22,13 @@ fn a_thread_calls_over_a_session_whose_runtime_is_not_run() {
     rounds(1, |_| {
         for transport in TRANSPORTS {
             let place = Place::new();
-            let address = format!("{transport}:{}", place.path().display());
-            let listener = Server::new(&address, EchoServer::new(Echo)).bind_blocking().unwrap();
+            let listener = Server::new(&address(transport, &place), EchoServer::new(Echo));
+            let listener = listener.bind_blocking().unwrap();
+            let address = listener.address().clone();
             let serving = thread::spawn(move || listener.accept());
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
             let echo: EchoBlockingClient =
-                runtime.block_on(Connector::new(&address).session()).unwrap().client();
+                runtime.block_on(Connector::to(address).session()).unwrap().client();
             eprintln!("{transport}");
             for turn in 0..100_u8 {
                 assert_eq!(echo.echo(&[turn]).unwrap(), [turn], "{transport}");

@@ -3,13 +3,14 @@
 use std::env;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 
 use transom_shm_layout::half::HalfConfig;
 
 use super::prologue::{LEN, MAGIC, Prologue, Refused, Word};
 use super::{HandedOver, HandoverError, Malformed, Ready, Stance, Versions};
-use crate::link::{Access, FallbackReason, Peer, ShmParts, Ticket, Transport, shm_link, stream_link};
+use crate::link::{
+    Access, FallbackReason, Peer, ShmParts, Ticket, Transport, Wanted, shm_link, stream_link, tcp_link,
+};
 use crate::memory::{self, AttachError, Memory};
 use crate::sys;
 use crate::sys::close::Passed;
@@ -24,8 +25,8 @@ const MOST: usize = 4;
 /// What a side brings to a hand-over.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
-    /// Whether shared memory is wanted.
-    pub(crate) shm: bool,
+    /// What is wanted of the socket.
+    pub(crate) wanted: Wanted,
     /// The size of this side's outgoing ring.
     pub(crate) ring: u64,
     /// The most bytes of the peer's memory that this side maps.
@@ -67,7 +68,7 @@ enum Agreed {
 }
 
 impl Agreed {
-    fn link(self, socket: UnixStream, terms: &Terms) -> Result<HandedOver, HandoverError> {
+    fn link(self, socket: OwnedFd, terms: &Terms) -> Result<HandedOver, HandoverError> {
         match self {
             Self::Memory(offer, attached) => Ok(attached.join(offer, socket, terms)),
             Self::Socket(fallback) => over_the_socket(socket, terms, fallback),
@@ -78,13 +79,13 @@ impl Agreed {
 /// What comes of a hand-over. A socket that did not come to anything may hold descriptors that nobody has taken.
 fn outcome(
     agreed: Result<Agreed, HandoverError>,
-    socket: UnixStream,
+    socket: OwnedFd,
     terms: &Terms,
 ) -> Result<HandedOver, HandoverError> {
     match agreed {
         Ok(agreed) => agreed.link(socket, terms),
         Err(error) => {
-            sys::close::elsewhere(vec![socket.into()]);
+            sys::close::elsewhere(vec![socket]);
             Err(error)
         }
     }
@@ -95,14 +96,14 @@ fn outcome(
 /// # Errors
 /// [`HandoverError`]; nothing is left but the socket, which is closed.
 pub(crate) async fn initiate(
-    socket: UnixStream,
+    socket: OwnedFd,
     terms: &Terms,
     ready: &impl Ready,
 ) -> Result<HandedOver, HandoverError> {
     outcome(ask(&socket, terms, ready).await, socket, terms)
 }
 
-async fn ask(socket: &UnixStream, terms: &Terms, ready: &impl Ready) -> Result<Agreed, HandoverError> {
+async fn ask(socket: &OwnedFd, terms: &Terms, ready: &impl Ready) -> Result<Agreed, HandoverError> {
     let offer = Offer::make(terms);
     let ticket = terms.ticket.clone().unwrap_or(Ticket::NONE);
     say(socket, ready, Word::Ask, &offer, ticket).await?;
@@ -135,7 +136,7 @@ async fn ask(socket: &UnixStream, terms: &Terms, ready: &impl Ready) -> Result<A
 /// # Errors
 /// [`HandoverError`]; the peer has been told if it could be, and nothing is left but the socket, which is closed.
 pub(crate) async fn accept(
-    socket: UnixStream,
+    socket: OwnedFd,
     terms: &Terms,
     (access, peer): (&Access, Peer),
     ready: &impl Ready,
@@ -144,7 +145,7 @@ pub(crate) async fn accept(
 }
 
 async fn answer(
-    socket: &UnixStream,
+    socket: &OwnedFd,
     terms: &Terms,
     (access, peer): (&Access, Peer),
     ready: &impl Ready,
@@ -180,7 +181,7 @@ async fn answer(
             }
         }
         (Err(own), _) if theirs.stance == Stance::Memory => own,
-        _ if theirs.stance == Stance::Socket || !terms.shm => None,
+        _ if theirs.stance == Stance::Socket || terms.wanted != Wanted::Shm => None,
         _ => Some(theirs.stance.reason()),
     };
     Ok(Agreed::Socket(fallback))
@@ -207,7 +208,7 @@ fn admitted(
         return Err((HandoverError::Malformed(Malformed::Side), Some(Refused::Malformed)));
     }
     if !access.allows(peer) {
-        return Err((HandoverError::Forbidden { uid: peer.uid }, Some(Refused::Forbidden)));
+        return Err((HandoverError::Forbidden { peer }, Some(Refused::Forbidden)));
     }
     if terms.ticket.as_ref().is_some_and(|ticket| *ticket != theirs.ticket) {
         return Err((HandoverError::Ticket, Some(Refused::Ticket)));
@@ -216,10 +217,13 @@ fn admitted(
 }
 
 fn over_the_socket(
-    socket: UnixStream,
+    socket: OwnedFd,
     terms: &Terms,
     fallback: Option<FallbackReason>,
 ) -> Result<HandedOver, HandoverError> {
+    if terms.wanted == Wanted::Tcp {
+        return Ok(HandedOver { link: tcp_link(socket)?, transport: Transport::Tcp });
+    }
     if let Some(reason) = &fallback {
         tracing::info!(target: "transom::link", %reason, "the session goes over its socket");
     }
@@ -232,7 +236,7 @@ type OfferOrNot = Result<Offer, Option<FallbackReason>>;
 
 impl Offer {
     fn make(terms: &Terms) -> OfferOrNot {
-        if !terms.shm {
+        if terms.wanted != Wanted::Shm {
             return Err(None);
         }
         if env::var_os(SWITCH).is_some_and(|value| value == "off") {
@@ -266,13 +270,13 @@ fn attach(received: Received, terms: &Terms) -> Result<Attached, AttachError> {
 }
 
 impl Attached {
-    fn join(self, offer: Offer, lifeline: UnixStream, terms: &Terms) -> HandedOver {
+    fn join(self, offer: Offer, lifeline: OwnedFd, terms: &Terms) -> HandedOver {
         let link = shm_link(ShmParts {
             own: offer.memory.region,
             peer: self.region,
             bell: offer.bell,
             peer_bell: self.peer_bell,
-            lifeline: lifeline.into(),
+            lifeline,
             inherited: terms.is_inherited(),
         });
         HandedOver { link, transport: Transport::Shm }
@@ -280,7 +284,7 @@ impl Attached {
 }
 
 async fn say(
-    socket: &UnixStream,
+    socket: &OwnedFd,
     ready: &impl Ready,
     word: Word,
     offer: &OfferOrNot,
@@ -301,14 +305,14 @@ async fn say(
 }
 
 /// Tells the peer why it is refused, as far as it listens.
-async fn refuse(socket: &UnixStream, ready: &impl Ready, reason: Refused) {
+async fn refuse(socket: &OwnedFd, ready: &impl Ready, reason: Refused) {
     let untold = say(socket, ready, Word::Refuse(reason), &Err(None), Ticket::NONE).await;
     if let Err(error) = untold {
         tracing::debug!(target: "transom::link", %error, "a refusal was not heard");
     }
 }
 
-async fn hear(socket: &UnixStream, ready: &impl Ready) -> Result<Heard, HandoverError> {
+async fn hear(socket: &OwnedFd, ready: &impl Ready) -> Result<Heard, HandoverError> {
     let (mut bytes, mut passed) = ([0; LEN], Passed::default());
     receive(socket, ready, &mut bytes, &mut passed, |so_far| {
         // A wrong client is told apart by its first bytes, however few they are.
@@ -333,7 +337,7 @@ async fn hear(socket: &UnixStream, ready: &impl Ready) -> Result<Heard, Handover
 }
 
 async fn send(
-    socket: &UnixStream,
+    socket: &OwnedFd,
     ready: &impl Ready,
     mut bytes: &[u8],
     mut descriptors: &[BorrowedFd<'_>],
@@ -356,7 +360,7 @@ async fn send(
 
 /// Fills `into`; `check` sees what has come so far whenever more has.
 async fn receive(
-    socket: &UnixStream,
+    socket: &OwnedFd,
     ready: &impl Ready,
     into: &mut [u8],
     passed: &mut Passed,

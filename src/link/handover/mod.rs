@@ -1,4 +1,4 @@
-//! The hand-over: from a connected Unix socket to a link.
+//! The hand-over: from a connected socket to a link.
 //!
 //! ```text
 //!  initiator                                   acceptor
@@ -7,7 +7,8 @@
 //!     | -- stance -----------------------------> |   only if both prologues came with memory
 //! ```
 //! Frames go through shared memory only if both sides have attached the other's half; the socket is the lifeline
-//! then. Otherwise they go over that same socket, and both sides know why. Whoever calls bounds the time.
+//! then. Otherwise they go over that same socket, and both sides know why. Over TCP nobody wants memory, and the two
+//! prologues are all. Whoever calls bounds the time.
 
 mod exchange;
 mod prologue;
@@ -21,7 +22,7 @@ use stance::Stance;
 
 use std::io;
 
-use super::{Link, Transport};
+use super::{Link, Peer, Transport};
 
 /// The versions of the hand-over that a side speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +75,11 @@ pub enum HandoverError {
     /// The peer refused.
     #[error("the peer refused: {0}")]
     Refused(Refused),
-    /// This side does not let the peer's user in.
-    #[error("{} is not let in", .uid.map_or_else(|| "an unknown user".to_owned(), |uid| format!("user {uid}")))]
+    /// This side does not let the peer in.
+    #[error("{peer} is not let in")]
     Forbidden {
-        /// The peer's user, if it is known.
-        uid: Option<u32>,
+        /// Who it is.
+        peer: Peer,
     },
     /// The peer showed another ticket than the one it was to have.
     #[error("the peer showed a wrong ticket")]

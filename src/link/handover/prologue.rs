@@ -33,8 +33,8 @@ pub enum Refused {
     /// There is no version that both speak.
     #[error("it speaks no version that this side does")]
     Version,
-    /// Its policy does not let this user in.
-    #[error("its policy does not let this user in")]
+    /// Its policy does not let this side in.
+    #[error("its policy does not let this side in")]
     Forbidden,
     /// The ticket is not the one it gave out.
     #[error("it did not give out this ticket")]

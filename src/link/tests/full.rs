@@ -144,7 +144,7 @@ fn no_socket() -> OwnedFd {
 #[test]
 fn what_the_kernel_does_not_pass_is_refused() {
     let ([shm, _], [unix]) = (shm_pair_over([no_socket(), no_socket()]), [no_socket()]);
-    for mut one in [shm, stream_link(unix.into(), false).unwrap()] {
+    for mut one in [shm, stream_link(unix, false).unwrap()] {
         let (_reader, writer) = pipes(1);
         assert!(matches!(send(&mut one, b"x", &borrowed(&writer)), Err(NotPassed::Refused(_))));
         assert!(one.transmit.has_room_for(1) && !one.transmit.publish());

@@ -1,7 +1,6 @@
 //! A peer after its hand-over: frames in and out, over a socket or over rings.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::fence;
@@ -289,12 +288,5 @@ fn join(offer: Offer, theirs: &Prologue, descriptors: Vec<OwnedFd>) -> Rings {
         tail: 0,
         head: 0,
         epoch: 0,
-    }
-}
-
-/// The other end of a socket, for those who listen by hand.
-impl From<UnixStream> for Socket {
-    fn from(stream: UnixStream) -> Self {
-        Self::new(stream)
     }
 }

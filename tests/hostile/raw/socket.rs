@@ -1,19 +1,21 @@
-//! Bytes and descriptors over a Unix socket, waited for with patience and not for ever.
+//! Bytes and descriptors over a socket, waited for with patience and not for ever.
 
+use std::fs::File;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
-use std::net::Shutdown;
+use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recvmsg, sendmsg,
+    SendFlags, Shutdown, recvmsg, sendmsg,
 };
 use rustix::time::Timespec;
+use transom::Address;
 
 use super::PATIENCE;
 
@@ -22,20 +24,30 @@ const MANY: usize = 64;
 
 /// One end of a connected socket.
 #[derive(Debug)]
-pub struct Socket(UnixStream);
+pub struct Socket(File);
 
 impl Socket {
     /// Takes a connected socket over.
-    pub fn new(stream: UnixStream) -> Self {
-        stream.set_nonblocking(false).expect("a socket");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
-        Self(stream)
+    pub fn new(socket: impl Into<OwnedFd>) -> Self {
+        let socket = socket.into();
+        rustix::io::ioctl_fionbio(&socket, false).expect("a socket");
+        for timeout in [Timeout::Recv, Timeout::Send] {
+            set_socket_timeout(&socket, timeout, Some(PATIENCE)).expect("a socket");
+        }
+        Self(socket.into())
     }
 
-    /// Connects to whoever listens at `path`.
-    pub fn connect(path: &Path) -> Self {
-        Self::new(UnixStream::connect(path).expect("somebody listens"))
+    /// Connects to whoever listens at `address`.
+    pub fn connect(address: &Address) -> Self {
+        match address {
+            Address::Shm(path) | Address::Unix(path) => {
+                Self::new(UnixStream::connect(path).expect("somebody listens"))
+            }
+            Address::Tcp { host, port } => {
+                Self::new(TcpStream::connect((host.as_str(), *port)).expect("somebody listens"))
+            }
+            other => panic!("{other} is no socket"),
+        }
     }
 
     /// Sends all of `bytes`; whether anybody was there to take them.
@@ -112,7 +124,7 @@ impl Socket {
 
     /// Says that nothing more will be said.
     pub fn stop_talking(&self) {
-        self.0.shutdown(Shutdown::Write).expect("a socket");
+        rustix::net::shutdown(&self.0, Shutdown::Write).expect("a socket");
     }
 
     /// The same socket again.
