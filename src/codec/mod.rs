@@ -36,6 +36,8 @@ pub(crate) use item::BYTES_LENGTH;
 pub(crate) use item::{Bytes, ItemCodec};
 pub use message::Encode;
 pub(crate) use message::Message;
+#[cfg(any(fuzzing, test))]
+pub(crate) use pick::AsFacet;
 pub use pick::{Codec, Pick, PickFacet, PickPlain};
 use plain::Plain;
 
