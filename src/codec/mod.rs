@@ -31,9 +31,9 @@ pub(crate) use describe::{describe, types_hash};
 use elements::Bodiless;
 pub(crate) use ends::End;
 pub use ends::{EndError, Ends, Receiver, Sender};
+pub(crate) use item::ItemCodec;
 #[cfg(feature = "tokio")]
-pub(crate) use item::BYTES_LENGTH;
-pub(crate) use item::{Bytes, ItemCodec};
+pub(crate) use item::{BYTES_LENGTH, Bytes};
 pub use message::Encode;
 pub(crate) use message::Message;
 #[cfg(any(fuzzing, test))]

@@ -90,8 +90,11 @@ impl Tunnel {
     ///
     /// # Cancel safety
     /// Dropped before it is ready, it resets both channels.
-    pub async fn pump<S: AsyncRead + AsyncWrite>(self, stream: S) -> Result<Copied, TunnelError> {
-        pump::both(self, stream).await
+    pub fn pump<S: AsyncRead + AsyncWrite>(
+        self,
+        stream: S,
+    ) -> impl Future<Output = Result<Copied, TunnelError>> {
+        pump::both(self, stream)
     }
 
     /// This end as a byte stream, for those who read and write one.

@@ -31,9 +31,16 @@ pub struct Copied {
 ///
 /// # Cancel safety
 /// Dropped before it is ready, it resets the channel.
-pub async fn pump_reader<R: AsyncRead>(reader: R, tx: Tx<Vec<u8>>) -> Result<u64, TunnelError> {
-    let (mut reader, mut sending) = (pin!(reader), Sending::new(tx));
-    poll_fn(|cx| sending.poll(reader.as_mut(), cx)).await
+pub fn pump_reader<R: AsyncRead>(
+    reader: R,
+    tx: Tx<Vec<u8>>,
+) -> impl Future<Output = Result<u64, TunnelError>> {
+    // Made here: dropped before it is polled, it resets the channel, too.
+    let mut sending = Sending::new(tx);
+    async move {
+        let mut reader = pin!(reader);
+        poll_fn(|cx| sending.poll(reader.as_mut(), cx)).await
+    }
 }
 
 /// Writes what is received to `writer` until the channel ends, and shuts the writer down; how many bytes that were.
@@ -43,25 +50,33 @@ pub async fn pump_reader<R: AsyncRead>(reader: R, tx: Tx<Vec<u8>>) -> Result<u64
 ///
 /// # Cancel safety
 /// Dropped before it is ready, it resets the channel.
-pub async fn pump_writer<W: AsyncWrite>(rx: Rx<Vec<u8>>, writer: W) -> Result<u64, TunnelError> {
-    let (mut writer, mut receiving) = (pin!(writer), Receiving::new(rx));
-    poll_fn(|cx| receiving.poll(writer.as_mut(), cx)).await
+pub fn pump_writer<W: AsyncWrite>(
+    rx: Rx<Vec<u8>>,
+    writer: W,
+) -> impl Future<Output = Result<u64, TunnelError>> {
+    let mut receiving = Receiving::new(rx);
+    async move {
+        let mut writer = pin!(writer);
+        poll_fn(|cx| receiving.poll(writer.as_mut(), cx)).await
+    }
 }
 
 /// Carries both directions of `stream`.
-pub(super) async fn both<S: AsyncRead + AsyncWrite>(
+pub(super) fn both<S: AsyncRead + AsyncWrite>(
     tunnel: Tunnel,
     stream: S,
-) -> Result<Copied, TunnelError> {
+) -> impl Future<Output = Result<Copied, TunnelError>> {
     let (mut sending, mut receiving) = (Sending::new(tunnel.tx), Receiving::new(tunnel.rx));
-    let mut stream = pin!(stream);
-    poll_fn(|cx| {
-        // Neither waits for the other; a failure of either ends both.
-        let sent = sending.poll(stream.as_mut(), cx)?;
-        let received = receiving.poll(stream.as_mut(), cx)?;
-        Poll::Ready(Ok(Copied { sent: ready!(sent), received: ready!(received) }))
-    })
-    .await
+    async move {
+        let mut stream = pin!(stream);
+        poll_fn(|cx| {
+            // Neither waits for the other; a failure of either ends both.
+            let sent = sending.poll(stream.as_mut(), cx)?;
+            let received = receiving.poll(stream.as_mut(), cx)?;
+            Poll::Ready(Ok(Copied { sent: ready!(sent), received: ready!(received) }))
+        })
+        .await
+    }
 }
 
 /// From a reader to a channel.
