@@ -64,6 +64,59 @@
 //! Arguments and results are numbers, text, bytes and whatever derives `facet::Facet`. Both sides of a session may serve,
 //! and call each other: [`Connector::serve`], [`Context::client`].
 //!
+//! # Channels
+//!
+//! One end of a [`channel`], passed in a call's arguments or returned in its result, carries items between the two sides
+//! for as long as they like. The sender is never further ahead than a window of bytes; dropping an end ends the channel,
+//! and the other end learns how.
+//!
+//! ```
+//! use transom::{Rx, Server, Tx};
+//!
+//! #[transom::service]
+//! trait Numbers {
+//!     async fn sum(&self, numbers: Rx<u64>) -> u64;
+//!     async fn below(&self, end: u64) -> Rx<u64>;
+//! }
+//!
+//! struct Counting;
+//!
+//! impl Numbers for Counting {
+//!     async fn sum(&self, mut numbers: Rx<u64>) -> u64 {
+//!         let mut sum = 0;
+//!         while let Ok(Some(number)) = numbers.recv().await {
+//!             sum += number;
+//!         }
+//!         sum
+//!     }
+//!     async fn below(&self, end: u64) -> Rx<u64> {
+//!         let (tx, rx) = transom::channel();
+//!         tokio::spawn(async move { tx.send_all(0..end).await });
+//!         rx
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let listener = Server::new("mem:numbers", NumbersServer::new(Counting)).bind()?;
+//! # tokio::spawn(listener.run());
+//! let client: NumbersClient = transom::connect("mem:numbers").await?;
+//! let (tx, rx) = transom::channel();
+//! let sending = async move {
+//!     tx.send(1).await?;
+//!     tx.send(2).await
+//! };
+//! let (sum, sent) = tokio::join!(client.sum(rx), sending);
+//! assert_eq!((sum?, sent?), (3, ()));
+//!
+//! let mut numbers = client.below(3).await?;
+//! while let Some(number) = numbers.recv().await? {
+//!     println!("{number}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # A host and its cell
 //!
 //! A [`Host`] starts processes, its cells, watches them and starts them again. A cell needs no address, and goes with its
@@ -108,12 +161,13 @@
 //! # What it does not do
 //!
 //! It encrypts nothing, over TCP either, does not speak to other languages, does not publish and subscribe, and is no
-//! sandbox: a cell has all the rights of its user. Arguments and results are copied, once in and once out. There are no
-//! streams yet. It runs on 64-bit little-endian Linux and nowhere else.
+//! sandbox: a cell has all the rights of its user. Arguments, results and items are copied, once in and once out.
+//! It runs on 64-bit little-endian Linux and nowhere else.
 //!
 //! # Where to read on
 //!
 //! * [`service`], for what may be in a service; [`CallError`], for what can happen to a call; [`Call`], for deadlines.
+//! * [`channel`], [`Tx`] and [`Rx`], for items that go on after a call, or while it lasts.
 //! * [`Server`], [`Connector`] and [`Address`], for more than [`serve`] and [`connect`] offer; [`Session`].
 //! * [`Host`], [`Spawn`], [`RestartPolicy`] and [`DeathReport`]; the module [`cell`], for the other end.
 //! * `ARCHITECTURE.md` in the repository, for how it is built and what always holds.

@@ -20,6 +20,9 @@ use proc_macro::TokenStream;
 /// list of `()` does not compile, and a call with a set of unit structs fails before it is sent. Send how many there
 /// are instead.
 ///
+/// Arguments and results may have ends of channels in them, `Tx` and `Rx`, wherever they are: in structs, options, cases
+/// of enums, lists, maps. What a handler takes as `Tx<T>` it sends on. The method's own error has none.
+///
 /// `#[transom(spawn)]` on a method makes its handlers run as tasks of their own from the start, rather than
 /// being polled once where the request arrived: for handlers that compute for long.
 ///

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use facet::{Facet, Shape};
 
 /// One end of a channel, as it stands in a value that is encoded or was decoded.
-pub struct End {
+pub(crate) struct End {
     sends: bool,
     number: AtomicU32,
     keeper: Arc<dyn Any + Send + Sync>,

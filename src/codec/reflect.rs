@@ -1,8 +1,9 @@
 //! The codec of types without one of their own: facet-postcard.
 
-use facet::{Facet, Peek};
+use facet::Facet;
 use facet_format::FormatDeserializer;
 use facet_postcard::{DeserializeError, SerializeError, Writer};
+use facet_reflect::Peek;
 
 use super::bounded::Bounded;
 use super::known::known;

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use facet::{
-    ConstTypeId, Def, Field, FieldFlags, OpaqueBorrow, Peek, PeekEnum, PeekStruct, Shape, StructType, Type,
-    UserType,
-};
+use facet::{ConstTypeId, Def, Field, FieldFlags, OpaqueBorrow, Shape, StructType, Type, UserType};
+use facet_reflect::{Peek, PeekEnum, PeekStruct};
 use rustc_hash::FxHashMap;
 
 use super::ends::{End, EndError, Ends, kind};

@@ -42,6 +42,7 @@ pub(crate) trait Calls: Send + Sync + 'static {
     fn answer_blocking(&self, call: CallId) -> Answer;
 
     /// A call on this thread, which sleeps until the answer is there. No runtime is needed or used.
+    #[cfg(test)]
     fn call_blocking(&self, call: &CallRequest<'_>) -> Answer {
         match self.start_blocking(call) {
             Ok(started) => self.answer_blocking(started.call),

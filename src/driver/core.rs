@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::Dispatch;
 use super::blocking::Waiter;
-use crate::link::{Corrupt, Ended, Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit};
+use crate::link::{Ended, Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit};
 use crate::memory::{LOOKS, SpinPolicy, Watch};
 use crate::session::{CloseReason, ConnectionSettings, Metadata, Methods, OpenRefused, Session};
 
@@ -213,6 +213,7 @@ impl Core {
                 self.owes_space = true;
                 self.spin.saw_message();
                 self.session.handle(&mut self.frame, &mut *self.out, &Instant::now);
+                self.frame.descriptors.close();
                 true
             }
             Ok(false) => false,
@@ -233,9 +234,8 @@ impl Core {
         }
     }
 
-    /// After the peer's death, or where something was `spoken` on its lifeline: what it had completely sent is taken in,
-    /// then the session ends.
-    pub(super) fn bury(&mut self, spoken: bool) {
+    /// After the peer's death: what it had completely sent is taken in, then the session ends.
+    pub(super) fn bury(&mut self) {
         // Another process may hold its link, and write on for ever.
         for _ in 0..self.receive.most_unread() {
             if !self.take_frame() {
@@ -243,10 +243,7 @@ impl Core {
             }
         }
         self.ended = true;
-        match spoken {
-            true => self.session.corrupt(Corrupt::Lifeline, &mut *self.out),
-            false => self.session.link_lost(CloseReason::PeerDied),
-        }
+        self.session.link_lost(CloseReason::PeerDied);
     }
 
     /// Does what is due, if anything is.

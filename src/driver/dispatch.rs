@@ -1,11 +1,10 @@
 //! What a driver asks of a service, and what it hands it: requests and the duty to answer.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::{Arrived, Calls, Handler, Opening, Slots};
 use crate::link::Buffer;
-use crate::session::{Binding, CallId, Failure, Lookup, Metadata, Outcome};
+use crate::session::{Attached, CallId, Failure, Lookup, Outcome};
 
 /// A service, erased: what the service layer implements and a driver calls.
 pub(crate) trait Dispatch: Send + Sync + 'static {
@@ -31,18 +30,14 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
 pub(crate) struct Request {
     /// Which method is called.
     pub(crate) method: u64,
-    /// How its caller has bound it, if it is forwarded.
-    pub(crate) binding: Option<Binding>,
     /// The encoded arguments, with whatever precedes them.
     pub(crate) payload: Buffer,
     /// Where in `payload` the arguments begin.
     pub(crate) body: usize,
-    /// What the caller attached.
-    pub(crate) metadata: Metadata,
+    /// What came along, but for the channels.
+    pub(crate) attached: Option<Box<Attached>>,
     /// The channels that the arguments declare, if they do.
-    pub(crate) channels: Option<Arrived>,
-    /// When the caller stops waiting.
-    pub(crate) deadline: Option<Instant>,
+    pub(crate) channels: Option<Box<Arrived>>,
     /// The duty to answer.
     pub(crate) reply: Reply,
 }

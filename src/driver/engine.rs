@@ -130,7 +130,6 @@ impl Engine {
     /// The peer is gone: what it had completely sent is taken in, then the session ends.
     #[cold]
     pub(super) fn hung_up(&self) {
-        let spoken = self.signal.is_spoken_on();
-        self.with(|core| core.bury(spoken));
+        self.with(Core::bury);
     }
 }

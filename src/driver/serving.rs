@@ -17,7 +17,7 @@ pub(super) trait Executor {
 /// Begins to serve a request: its handler is polled once in place, outside the core.
 #[inline]
 pub(super) fn begin(engine: &Arc<Engine>, inbound: Inbound, slots: &mut Slots, executor: &mut impl Executor) {
-    let Inbound { call, method, binding, payload, body, metadata, channels, deadline } = inbound;
+    let Inbound { call, method, payload, body, mut attached } = inbound;
     let virtual_one;
     let dispatch = match call.connection {
         0 => &engine.dispatch,
@@ -32,9 +32,10 @@ pub(super) fn begin(engine: &Arc<Engine>, inbound: Inbound, slots: &mut Slots, e
     };
     let spawns = dispatch.spawns(method);
     let calls = Arc::clone(engine) as Arc<dyn Calls>;
-    let channels = Arrived::new(&calls, call.connection, channels);
+    let channels = attached.as_mut().map(|attached| std::mem::take(&mut attached.channels));
+    let channels = channels.and_then(|channels| Arrived::new(&calls, call.connection, channels));
     let reply = Reply::new(calls, call);
-    let request = Request { method, binding, payload, body, metadata, channels, deadline, reply };
+    let request = Request { method, payload, body, attached, channels: channels.map(Box::new), reply };
     // A panic drops the reply, which answers for the handler.
     let Some(Some(mut handler)) = caught(|| dispatch.dispatch(request, slots)) else { return };
     if spawns {

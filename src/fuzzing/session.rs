@@ -117,7 +117,7 @@ impl Attacked {
         bytes[..4].copy_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
         let header = Header::decode(&bytes).expect("only what a header may say was put into it");
         let now = self.now;
-        self.peer.session.handle(&mut Frame { header, payload }, &mut self.peer.out, &|| now);
+        self.peer.session.handle(&mut Frame::new(header, payload), &mut self.peer.out, &|| now);
         if header.connection != 0 {
             assert!(self.peer.session.is_over(), "a frame of no connection is a violation");
         }

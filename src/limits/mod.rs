@@ -37,7 +37,7 @@ fn take(peer: &UnixStream) -> io::Result<OwnedFd> {
     let deadline = Instant::now() + PATIENCE;
     let mut passed = sys::close::Passed::default();
     loop {
-        match sys::scm::receive(peer, &mut [0], &mut passed) {
+        match sys::scm::receive(peer, &mut [0], 1, &mut passed) {
             Ok(_) => return passed.trusted().pop().ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
             Err(_) if Instant::now() >= deadline => return Err(io::ErrorKind::TimedOut.into()),

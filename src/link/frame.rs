@@ -1,12 +1,14 @@
 //! The frame: a fixed header of 32 bytes, the same on every link, and a payload.
 //!
 //! ```text
-//!  0        4     5      6         8            12        16         24         32
-//!  | length | kind| flags| reserved| connection | reserved| id (u64) | method   |
+//!  0        4     5      6             8            12         16         24         32
+//!  | length | kind| flags| descriptors | connection | sequence | id (u64) | method   |
 //! ```
-//! All little-endian; reserved bytes are zero when written and refused when not zero.
+//! All little-endian. How many descriptors come with the frame, and the number of the message that brings them, are zero
+//! where none do.
 
 use super::Buffer;
+use super::descriptors::{Descriptors, MOST_DESCRIPTORS};
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -87,8 +89,8 @@ impl Kind {
     /// The flags that a frame of this kind may carry.
     fn flags(self) -> Flags {
         match self {
-            Self::Call | Self::Response => Flags::MORE.with(Flags::OPTIONS),
-            Self::Item => Flags::MORE.with(Flags::BATCH),
+            Self::Call | Self::Response => Flags::MORE.with(Flags::OPTIONS).with(Flags::DESCRIPTORS),
+            Self::Item => Flags::MORE.with(Flags::BATCH).with(Flags::DESCRIPTORS),
             Self::Hello
             | Self::Welcome
             | Self::Bind
@@ -129,7 +131,9 @@ impl Flags {
     pub(crate) const OPTIONS: Self = Self(2);
     /// The payload is several items, each preceded by its length.
     pub(crate) const BATCH: Self = Self(4);
-    const KNOWN: u8 = 7;
+    /// Descriptors come with the frame. Only links see it.
+    pub(crate) const DESCRIPTORS: Self = Self(8);
+    const KNOWN: u8 = 15;
 
     /// Whether every bit of `other` is set.
     pub(crate) fn contains(self, other: Self) -> bool {
@@ -156,8 +160,12 @@ pub(crate) struct Header {
     pub(crate) kind: Kind,
     /// See [`Flags`].
     pub(crate) flags: Flags,
+    /// How many descriptors come with it. Only links see it: whoever takes the frame has the descriptors.
+    pub(crate) descriptors: u16,
     /// The connection it belongs to; 0 is the root.
     pub(crate) connection: u32,
+    /// The number of the message that brings them, where that is apart from the frame; else 0. Only links see it.
+    pub(crate) sequence: u32,
     /// The request or channel; 0 where there is none.
     pub(crate) id: u64,
     /// The method, for calls and bindings; the number of items, for items; else 0.
@@ -174,9 +182,12 @@ pub enum BadHeader {
     /// A flag is set that this version does not know.
     #[error("unknown frame flags {0:#x}")]
     Flags(u8),
-    /// Reserved bytes are not zero.
+    /// Bytes are not zero that have no meaning in this frame, or on this link.
     #[error("reserved header bytes are not zero")]
     Reserved,
+    /// Descriptors are announced for a frame that cannot carry any, or none at all, or more than go with one frame.
+    #[error("{0} descriptors are announced for a frame that cannot carry so many")]
+    Descriptors(u16),
 }
 
 impl Header {
@@ -185,7 +196,16 @@ impl Header {
 
     /// A header of `kind` on the root connection, everything else zero.
     pub(crate) fn new(kind: Kind) -> Self {
-        Self { length: 0, kind, flags: Flags::NONE, connection: 0, id: 0, method: 0 }
+        Self {
+            length: 0,
+            kind,
+            flags: Flags::NONE,
+            descriptors: 0,
+            connection: 0,
+            sequence: 0,
+            id: 0,
+            method: 0,
+        }
     }
 
     /// Whether it carries only flags that its kind knows.
@@ -194,13 +214,27 @@ impl Header {
         self.kind.flags().contains(self.flags)
     }
 
+    /// This header of a frame with which so many descriptors come, in the message of this number.
+    pub(super) fn announcing(self, descriptors: usize, sequence: u32) -> Self {
+        debug_assert!((1..=MOST_DESCRIPTORS).contains(&descriptors));
+        let flags = self.flags.with(Flags::DESCRIPTORS);
+        Self { flags, descriptors: descriptors as u16, sequence, ..self }
+    }
+
+    /// This header as it was without descriptors.
+    pub(super) fn announcing_none(self) -> Self {
+        Self { flags: self.flags.without(Flags::DESCRIPTORS), descriptors: 0, sequence: 0, ..self }
+    }
+
     /// The bytes that go on the link.
     pub(crate) fn encode(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[0..4].copy_from_slice(&self.length.to_le_bytes());
         bytes[4] = self.kind as u8;
         bytes[5] = self.flags.0;
+        bytes[6..8].copy_from_slice(&self.descriptors.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.connection.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.sequence.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.id.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.method.to_le_bytes());
         bytes
@@ -216,17 +250,26 @@ impl Header {
         if bytes[5] & !Flags::KNOWN != 0 {
             return Err(BadHeader::Flags(bytes[5]));
         }
-        if bytes[6] != 0 || bytes[7] != 0 || word(12) != 0 {
-            return Err(BadHeader::Reserved);
-        }
-        Ok(Self {
+        let header = Self {
             length: word(0),
             kind: Kind::from_byte(bytes[4]).ok_or(BadHeader::Kind(bytes[4]))?,
             flags: Flags(bytes[5]),
+            descriptors: u16::from_le_bytes([bytes[6], bytes[7]]),
             connection: word(8),
+            sequence: word(12),
             id: long(16),
             method: long(24),
-        })
+        };
+        if header.flags.contains(Flags::DESCRIPTORS) {
+            if !header.kind.flags().contains(Flags::DESCRIPTORS)
+                || !(1..=MOST_DESCRIPTORS).contains(&usize::from(header.descriptors))
+            {
+                return Err(BadHeader::Descriptors(header.descriptors));
+            }
+        } else if header.descriptors != 0 || header.sequence != 0 {
+            return Err(BadHeader::Reserved);
+        }
+        Ok(header)
     }
 }
 
@@ -237,12 +280,21 @@ pub(crate) struct Frame {
     pub(crate) header: Header,
     /// `header.length` bytes.
     pub(crate) payload: Buffer,
+    /// What came with it.
+    pub(crate) descriptors: Descriptors,
+}
+
+impl Frame {
+    /// A frame without descriptors.
+    pub(crate) fn new(header: Header, payload: Buffer) -> Self {
+        Self { header, payload, descriptors: Descriptors::default() }
+    }
 }
 
 /// A place for frames to come to.
 impl Default for Frame {
     fn default() -> Self {
-        Self { header: Header::new(Kind::Goodbye), payload: Buffer::default() }
+        Self::new(Header::new(Kind::Goodbye), Buffer::default())
     }
 }
 
@@ -260,8 +312,14 @@ mod tests {
                 connection: 7,
                 id: u64::MAX - 1,
                 method: 0x1122_3344_5566_7788,
+                ..Header::new(kind)
             };
             assert_eq!(Header::decode(&header.encode()), Ok(header));
+            let announcing = header.announcing(64, u32::MAX);
+            let carries = matches!(kind, Kind::Call | Kind::Response | Kind::Item);
+            let expected = if carries { Ok(announcing) } else { Err(BadHeader::Descriptors(64)) };
+            assert_eq!(Header::decode(&announcing.encode()), expected);
+            assert_eq!(announcing.announcing_none(), header);
         }
     }
 
@@ -271,6 +329,8 @@ mod tests {
         let mut expected = [0; 32];
         (expected[0], expected[4], expected[8], expected[16], expected[24]) = (5, 6, 3, 9, 11);
         assert_eq!(header.encode(), expected);
+        (expected[5], expected[6], expected[12]) = (8, 2, 13);
+        assert_eq!(header.announcing(2, 13).encode(), expected);
     }
 
     #[test]
@@ -283,8 +343,9 @@ mod tests {
         };
         assert_eq!(with(4, 0), Err(BadHeader::Kind(0)));
         assert_eq!(with(4, 23), Err(BadHeader::Kind(23)));
-        assert_eq!(with(5, 8), Err(BadHeader::Flags(8)));
+        assert_eq!(with(5, 16), Err(BadHeader::Flags(16)));
         assert_eq!(with(6, 1), Err(BadHeader::Reserved));
         assert_eq!(with(13, 1), Err(BadHeader::Reserved));
+        assert_eq!(with(5, 8), Err(BadHeader::Descriptors(0)));
     }
 }

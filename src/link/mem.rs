@@ -1,12 +1,17 @@
 //! The `mem` link: both ends in one process. Frames move from hand to hand; nothing is copied.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
 
-use super::{Buffer, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
+use super::descriptors::IN_FLIGHT;
+use super::{
+    Buffer, Descriptors, Frame, Full, Header, Link, LinkError, NotPassed, Note, Receive, Signal, Sleep,
+    Transmit,
+};
 
 /// Bytes on their way in one direction before the link is full, headers included.
 const CAPACITY: usize = 64 * 1024;
@@ -26,6 +31,7 @@ fn end(outgoing: &Arc<Mailbox>, incoming: &Arc<Mailbox>) -> Link {
             reserved: Buffer::new(),
             staged: Vec::new(),
             staged_bytes: 0,
+            staged_descriptors: 0,
         }),
         receive: Box::new(Receiver { incoming: Arc::clone(incoming), outgoing: Arc::clone(outgoing) }),
         signal: Arc::new(Bell {
@@ -49,12 +55,20 @@ struct Mailbox(Mutex<Inbox>);
 struct Inbox {
     frames: VecDeque<Frame>,
     bytes: usize,
+    descriptors: usize,
     /// One of the two ends is gone.
     closed: bool,
     /// The reader sleeps until frames come.
     reader: Option<Waker>,
-    /// The writer waits until half of the capacity is free.
+    /// The writer waits until half of what there is room for is free.
     writer: Option<Waker>,
+}
+
+impl Inbox {
+    /// Whether half of all that there is room for is free.
+    fn has_space(&self) -> bool {
+        self.bytes <= CAPACITY / 2 && self.descriptors <= IN_FLIGHT / 2
+    }
 }
 
 impl Mailbox {
@@ -75,6 +89,7 @@ struct Sender {
     reserved: Buffer,
     staged: Vec<Frame>,
     staged_bytes: usize,
+    staged_descriptors: usize,
 }
 
 impl Transmit for Sender {
@@ -93,19 +108,51 @@ impl Transmit for Sender {
     }
 
     fn commit(&mut self, header: &Header) {
-        let payload = std::mem::take(&mut self.reserved);
-        self.staged_bytes += Header::LEN + payload.len();
-        self.staged.push(Frame { header: *header, payload });
+        self.stage(*header, Descriptors::default());
+    }
+
+    fn carries_descriptors(&self) -> bool {
+        true
+    }
+
+    fn commit_passing(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
+        if !self.has_room_for(descriptors.len()) {
+            return Err(NotPassed::Full);
+        }
+        let own = descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect::<io::Result<_>>();
+        self.stage(*header, Descriptors::own(own.map_err(NotPassed::Refused)?));
+        self.staged_descriptors += descriptors.len();
+        Ok(())
+    }
+
+    fn has_room_for(&mut self, descriptors: usize) -> bool {
+        lock(&self.mailbox.0).descriptors + self.staged_descriptors + descriptors <= IN_FLIGHT
     }
 
     fn publish(&mut self) -> bool {
         if self.staged.is_empty() {
             return false;
         }
+        let (bytes, descriptors) =
+            (std::mem::take(&mut self.staged_bytes), std::mem::take(&mut self.staged_descriptors));
         let mut inbox = lock(&self.mailbox.0);
+        if inbox.closed {
+            // They would reach nobody, and what came with them be kept open.
+            self.staged.clear();
+            return false;
+        }
         inbox.frames.extend(self.staged.drain(..));
-        inbox.bytes += std::mem::take(&mut self.staged_bytes);
+        inbox.bytes += bytes;
+        inbox.descriptors += descriptors;
         true
+    }
+}
+
+impl Sender {
+    fn stage(&mut self, header: Header, descriptors: Descriptors) {
+        let payload = std::mem::take(&mut self.reserved);
+        self.staged_bytes += Header::LEN + payload.len();
+        self.staged.push(Frame { header, payload, descriptors });
     }
 }
 
@@ -127,6 +174,7 @@ impl Receive for Receiver {
             return if inbox.closed { Err(LinkError::Gone) } else { Ok(false) };
         };
         inbox.bytes -= Header::LEN + next.payload.len();
+        inbox.descriptors -= next.descriptors.len();
         *frame = next;
         Ok(true)
     }
@@ -138,7 +186,7 @@ impl Receive for Receiver {
     fn release(&mut self) {
         let writer = {
             let mut inbox = lock(&self.incoming.0);
-            if inbox.bytes <= CAPACITY / 2 { inbox.writer.take() } else { None }
+            if inbox.has_space() { inbox.writer.take() } else { None }
         };
         if let Some(writer) = writer {
             writer.wake();
@@ -153,7 +201,7 @@ impl Receive for Receiver {
         self.release();
         if sleep.want_space {
             let mut outbox = lock(&self.outgoing.0);
-            if outbox.bytes <= CAPACITY / 2 || outbox.closed {
+            if outbox.has_space() || outbox.closed {
                 return Ok(None);
             }
             outbox.writer = Some(sleep.waker.clone());
@@ -170,6 +218,8 @@ impl Receive for Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.incoming.close();
+        // Dropped when the lock is no longer held.
+        let _untaken = std::mem::take(&mut lock(&self.incoming.0).frames);
     }
 }
 

@@ -4,11 +4,13 @@
 //! look into the link, and [`Signal`] is shared by publishers and sleepers.
 
 mod address;
+mod descriptors;
 mod empty_wakes;
 mod ended;
 mod frame;
 mod handover;
 mod inherited;
+mod lifeline;
 mod mem;
 mod names;
 mod parts;
@@ -16,10 +18,13 @@ mod peer;
 mod place;
 mod shm;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod wake;
 
 pub use address::{Address, AddressError};
+pub(crate) use descriptors::{Descriptors, MOST_DESCRIPTORS, NotPassed};
 pub(crate) use ended::Ended;
 pub use frame::BadHeader as BadFrameHeader;
 pub(crate) use frame::{Flags, Frame, Header, Kind};
@@ -78,9 +83,17 @@ pub enum Corrupt {
         /// The most it may be.
         limit: u32,
     },
-    /// Something came on the lifeline.
-    #[error("something was said on the lifeline")]
+    /// Something else than messages with descriptors came on the lifeline, or those that this side sent were left there.
+    #[error("the lifeline carries something else than descriptors")]
     Lifeline,
+    /// A frame's descriptors are not there, or are not as many as announced.
+    #[error("{came} descriptors came where {announced} were announced")]
+    Descriptors {
+        /// How many were announced.
+        announced: usize,
+        /// How many came.
+        came: usize,
+    },
     /// A header this version does not know.
     #[error("frame header: {0}")]
     Header(#[source] BadFrameHeader),

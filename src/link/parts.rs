@@ -1,6 +1,6 @@
 //! The parts of a link: what sends, what receives, and what both sleep and wake by.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::task::Waker;
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use transom_shm_layout::word::PeerWord;
 
-use super::{Corrupt, Frame, Header, LinkError};
+use super::{Corrupt, Frame, Header, LinkError, MOST_DESCRIPTORS, NotPassed};
 
 /// A carrier of frames, open and ready.
 pub(crate) struct Link {
@@ -35,6 +35,43 @@ pub(crate) trait Transmit: Send {
     /// Completes the reserved frame. `header.length` is what was reserved.
     fn commit(&mut self, header: &Header);
 
+    /// Whether descriptors can go with frames.
+    #[cfg_attr(not(test), expect(dead_code, reason = "sessions pass no descriptors yet"))]
+    fn carries_descriptors(&self) -> bool {
+        false
+    }
+
+    /// Completes the reserved frame like [`commit`](Self::commit), and sends descriptors with it, if there are any.
+    ///
+    /// # Errors
+    /// [`NotPassed`]: nothing has gone, and what was reserved is void. Whoever waits for room then asks
+    /// [`has_room_for`](Self::has_room_for).
+    #[cfg_attr(not(test), expect(dead_code, reason = "sessions pass no descriptors yet"))]
+    fn commit_with(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
+        match descriptors.len() {
+            0 => {
+                self.commit(header);
+                Ok(())
+            }
+            1..=MOST_DESCRIPTORS => self.commit_passing(header, descriptors),
+            count => Err(NotPassed::TooMany { count }),
+        }
+    }
+
+    /// The part of [`commit_with`](Self::commit_with) that is each link's own: there are descriptors, and not too many.
+    ///
+    /// # Errors
+    /// As there.
+    fn commit_passing(&mut self, _header: &Header, _descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
+        Err(NotPassed::Unsupported)
+    }
+
+    /// Whether so many descriptors could go with the next frame, as far as can be told. If not, a sleep that wants space, or
+    /// until the kernel takes more where the link [is backed up](Self::is_backed_up), ends when they can.
+    fn has_room_for(&mut self, _descriptors: usize) -> bool {
+        true
+    }
+
     /// Makes all committed frames visible to the peer; says whether there were any. Does not wake the
     /// peer: [`Signal::ring`] does.
     fn publish(&mut self) -> bool;
@@ -49,7 +86,7 @@ pub(crate) trait Transmit: Send {
         false
     }
 
-    /// Whether published bytes still wait for the kernel to take them (stream links).
+    /// Whether published bytes, or descriptors that were not passed, wait for the kernel to take more (stream links).
     fn is_backed_up(&self) -> bool {
         false
     }
@@ -77,7 +114,8 @@ pub(crate) struct Full;
 /// The receiving half of a link. Whoever uses it has the drain role. When both halves have been dropped the link has
 /// ended: nothing of it is mapped or open any more, though its [`Signal`] is held on.
 pub(crate) trait Receive: Send {
-    /// Takes the next complete frame, its payload copied to private memory; whether there was one.
+    /// Takes the next complete frame, its payload copied to private memory and its descriptors at hand; whether there was
+    /// one. Descriptors that nobody took out of the last frame are closed.
     ///
     /// # Errors
     /// [`LinkError`]; the link is of no further use.
@@ -151,16 +189,12 @@ pub(crate) trait Signal: Send + Sync {
     /// Whether [`descriptor`](Self::descriptor) is the stream of data itself, so that room to write shows there too.
     fn is_stream(&self) -> bool;
 
-    /// What hangs up when the peer dies, where that is not [`descriptor`](Self::descriptor) itself.
+    /// What hangs up when the peer dies, where that is not [`descriptor`](Self::descriptor) itself. What comes on it is for
+    /// the link alone: whoever watches it does so for its hang-up.
     fn lifeline(&self) -> Option<Arc<OwnedFd>>;
 
-    /// Whether the lifeline has hung up, or carried what it should not. Never waits.
+    /// Whether the lifeline has hung up. Never waits.
     fn has_hung_up(&self) -> bool;
-
-    /// Whether the lifeline has carried what it should not. Never waits.
-    fn is_spoken_on(&self) -> bool {
-        false
-    }
 
     /// Shows the peer the end of the link, where that is this side's to show. Nothing is sent or taken in any more.
     fn hang_up(&self);

@@ -2,9 +2,10 @@
 //!
 //! Space is worth a ring only when the peer waits for half of its ring. The consumer looks for that whenever it has
 //! given back a quarter since it last looked, which is enough: a waiting producer's goal lies half a ring behind
-//! its last frame, so that of the looks on the way to that frame at least one is past the goal.
+//! its last frame, so that of the looks on the way to that frame at least one is past the goal. One that waits with
+//! descriptors has the last frame with such as its goal, and the consumer looks after each of these (`lifeline.rs`).
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
@@ -16,9 +17,11 @@ use transom_shm_layout::word::PeerWord;
 
 use super::empty_wakes::EmptyWakes;
 use super::ended::UntilEnd;
+use super::lifeline::{self, Outgoing};
 use super::wake::Wakes;
 use super::{
-    Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit,
+    Corrupt, Flags, Frame, Full, Header, Link, LinkError, NotPassed, Note, Receive, Signal, Sleep, SleepMode,
+    Transmit,
 };
 use crate::memory::{OwnRegion, PeerRegion, RingReader, RingWriter, split};
 use crate::sys;
@@ -44,11 +47,8 @@ pub(crate) struct Parts {
 pub(crate) fn link(parts: Parts) -> Link {
     let (outgoing, incoming) = (parts.own.plan().capacity(), parts.peer.plan().capacity());
     let (writer, reader, own, peer) = split(parts.own, parts.peer);
-    let descriptors = Descriptors {
-        bell: Arc::new(parts.bell),
-        peer_bell: parts.peer_bell,
-        lifeline: Arc::new(parts.lifeline),
-    };
+    let held =
+        Held { bell: Arc::new(parts.bell), peer_bell: parts.peer_bell, lifeline: Arc::new(parts.lifeline) };
     let shared = Arc::new(Shared {
         own,
         peer,
@@ -57,7 +57,7 @@ pub(crate) fn link(parts: Parts) -> Link {
         wakes: Wakes::default(),
         woken: AtomicU32::new(0),
         futex: sys::futex::can_wait_for_two(),
-        descriptors: UntilEnd::new(Arc::new(descriptors)),
+        held: UntilEnd::new(Arc::new(held)),
         inherited: parts.inherited,
     });
     // A quarter of a ring, with its header: several frames are on their way at once, and none fills the ring.
@@ -68,6 +68,7 @@ pub(crate) fn link(parts: Parts) -> Link {
             writer,
             producer: Producer::new(outgoing),
             reserved: None,
+            lifeline: Outgoing::default(),
             max_payload: usize::try_from(max_payload).unwrap_or(usize::MAX),
             fault: None,
         }),
@@ -95,11 +96,12 @@ struct Shared {
     woken: AtomicU32,
     /// Whether a thread can sleep on two futexes at once here.
     futex: bool,
-    descriptors: UntilEnd<Descriptors>,
+    held: UntilEnd<Held>,
     inherited: bool,
 }
 
-struct Descriptors {
+/// What is open until the link ends.
+struct Held {
     bell: Arc<OwnedFd>,
     peer_bell: OwnedFd,
     lifeline: Arc<OwnedFd>,
@@ -114,8 +116,8 @@ impl Shared {
             None => {}
             Some(Mode::Futex) => sys::futex::wake_all(&self.own.rings().rings),
             Some(Mode::Descriptor) => {
-                if let Some(descriptors) = self.descriptors.get() {
-                    sys::pipe::ring(descriptors.peer_bell.as_fd());
+                if let Some(held) = self.held.get() {
+                    sys::pipe::ring(held.peer_bell.as_fd());
                 }
             }
         }
@@ -127,6 +129,7 @@ struct Sender {
     writer: RingWriter,
     producer: Producer,
     reserved: Option<Reservation>,
+    lifeline: Outgoing,
     max_payload: usize,
     fault: Option<Corrupt>,
 }
@@ -147,8 +150,7 @@ impl Transmit for Sender {
                 if let ReserveError::Corrupt(corrupt) = error {
                     self.fault = Some(corrupt.into());
                 }
-                // Read by `announce`, which the driver calls after this step and under another lock.
-                self.shared.space_goal.store(self.producer.space_goal(), Ordering::Relaxed);
+                self.wait_for(self.producer.space_goal());
                 Err(Full)
             }
         }
@@ -159,6 +161,51 @@ impl Transmit for Sender {
         if let Some(reservation) = self.reserved.take() {
             self.producer.commit(&mut self.writer, reservation, &header.encode());
         }
+    }
+
+    fn carries_descriptors(&self) -> bool {
+        true
+    }
+
+    fn commit_passing(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
+        let (Some(reservation), Some(held)) = (self.reserved.take(), self.shared.held.get()) else {
+            return Ok(());
+        };
+        let header = header.announcing(descriptors.len(), self.lifeline.next());
+        for _ in 0..2 {
+            if !self.has_room_for(descriptors.len()) {
+                return Err(NotPassed::Full);
+            }
+            match self.lifeline.send(&held.lifeline, descriptors) {
+                Ok(()) => {
+                    self.producer.commit(&mut self.writer, reservation, &header.encode());
+                    self.lifeline.committed(self.producer.written());
+                    return Ok(());
+                }
+                // Next time there is room only if the peer has taken all.
+                Err(NotPassed::Full) => {}
+                Err(refused) => return Err(refused),
+            }
+        }
+        self.fault = Some(Corrupt::Lifeline);
+        Err(NotPassed::Full)
+    }
+
+    fn has_room_for(&mut self, descriptors: usize) -> bool {
+        if self.lifeline.has_room_for(descriptors) {
+            return true;
+        }
+        let last = self.lifeline.last();
+        match self.producer.has_back(&self.writer, last) {
+            Ok(true) => {
+                self.lifeline.all_taken();
+                return true;
+            }
+            Ok(false) => {}
+            Err(corrupt) => self.fault = Some(corrupt.into()),
+        }
+        self.wait_for(last);
+        false
     }
 
     #[inline]
@@ -186,6 +233,14 @@ impl Transmit for Sender {
     }
 }
 
+impl Sender {
+    /// Whoever sleeps from here on is woken when the peer has come to this position.
+    fn wait_for(&self, head: u64) {
+        // Read by `announce`, which the driver calls after this step and under another lock.
+        self.shared.space_goal.store(head, Ordering::Relaxed);
+    }
+}
+
 struct Receiver {
     shared: Arc<Shared>,
     reader: RingReader,
@@ -204,6 +259,10 @@ impl Receive for Receiver {
         frame.header = Header::decode(&taken.header).map_err(Corrupt::Header)?;
         frame.payload.renew();
         self.reader.copy_out(taken.at, taken.length, &mut frame.payload);
+        frame.descriptors.close();
+        if frame.header.flags.contains(Flags::DESCRIPTORS) {
+            self.take_descriptors(frame)?;
+        }
         if self.consumer.owes_release() {
             self.release();
         }
@@ -219,8 +278,7 @@ impl Receive for Receiver {
         if self.consumer.release(&self.reader) {
             let head = self.consumer.released();
             if head - self.looked_for_space >= self.quarter {
-                self.looked_for_space = head;
-                self.shared.ring_for(false, head);
+                self.look_for_space(head);
             }
         }
     }
@@ -253,10 +311,28 @@ impl Receive for Receiver {
     }
 }
 
+impl Receiver {
+    #[cold]
+    fn take_descriptors(&mut self, frame: &mut Frame) -> Result<(), LinkError> {
+        let lifeline = self.shared.lifeline().ok_or(LinkError::Gone)?;
+        frame.descriptors = lifeline::receive(lifeline, &frame.header)?;
+        frame.header = frame.header.announcing_none();
+        self.release();
+        self.look_for_space(self.consumer.released());
+        Ok(())
+    }
+
+    /// Wakes the peer if it waits for this head.
+    fn look_for_space(&mut self, head: u64) {
+        self.looked_for_space = head;
+        self.shared.ring_for(false, head);
+    }
+}
+
 /// The memory goes with the ring's reader and writer.
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.shared.descriptors.end();
+        self.shared.held.end();
     }
 }
 
@@ -291,14 +367,14 @@ impl Signal for Shared {
             }
             return;
         }
-        let Some(descriptors) = self.descriptors.get() else { return };
-        let watched = [&descriptors.bell, &descriptors.lifeline].map(|fd| (fd.as_fd(), true, false));
+        let Some(held) = self.held.get() else { return };
+        let watched = [(held.bell.as_fd(), true, false), (held.lifeline.as_fd(), false, false)];
         self.wakes.sleep(local, &watched, deadline);
         self.clear();
     }
 
     fn descriptor(&self) -> Option<Arc<OwnedFd>> {
-        self.descriptors.get().map(|descriptors| Arc::clone(&descriptors.bell))
+        self.held.get().map(|held| Arc::clone(&held.bell))
     }
 
     fn clear(&self) {
@@ -312,15 +388,11 @@ impl Signal for Shared {
     }
 
     fn lifeline(&self) -> Option<Arc<OwnedFd>> {
-        self.descriptors.get().map(|descriptors| Arc::clone(&descriptors.lifeline))
+        self.held.get().map(|held| Arc::clone(&held.lifeline))
     }
 
     fn has_hung_up(&self) -> bool {
-        self.lifeline().is_none_or(sys::peer::is_finished)
-    }
-
-    fn is_spoken_on(&self) -> bool {
-        self.lifeline().is_some_and(sys::peer::has_spoken)
+        self.lifeline().is_none_or(sys::poll::has_hung_up)
     }
 
     fn hang_up(&self) {

@@ -6,20 +6,28 @@
 //! What the kernel of a Unix socket has taken is with the peer. That of a TCP socket still has to send it, and throws it
 //! away if anything comes for a socket that is closed. So a TCP link that ends says that nothing more will come, and its
 //! socket stays for a while: until the peer, which has everything then, ends its own side.
+//!
+//! Descriptors go with the first byte of their frame, which goes alone, so that the kernel tells the receiver with which
+//! byte they came. They go as soon as the kernel has taken all bytes before, or not at all: nothing here keeps them.
 
+use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::SendFlags;
 
 use super::ended::UntilEnd;
 use super::wake::Wakes;
-use super::{Corrupt, Frame, Full, Header, Link, LinkError, Note, Receive, Signal, Sleep, Transmit};
+use super::{
+    BadFrameHeader, Corrupt, Descriptors, Flags, Frame, Full, Header, Link, LinkError, MOST_DESCRIPTORS,
+    NotPassed, Note, Receive, Signal, Sleep, Transmit,
+};
 use crate::sys;
+use crate::sys::scm::Message;
 
 /// The most payload in one frame.
 const MAX_PAYLOAD: usize = 64 * 1024;
@@ -28,15 +36,15 @@ const OUTBOX: usize = 4 * MAX_PAYLOAD;
 /// Bytes read ahead: two frames at least.
 const INBOX: usize = 2 * (Header::LEN + MAX_PAYLOAD);
 
-/// How a link's socket ends.
+/// What a link's socket is, and how it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// With the link.
-    WithLink,
-    /// With a process: its end means more than that of the link.
-    WithProcess,
-    /// After the link, when the peer has received all, or has had [`LINGERS`] for it.
-    Lingers,
+enum Socket {
+    /// A Unix socket, which ends with the link.
+    Unix,
+    /// A Unix socket that ends with a process: its end means more than that of the link.
+    Inherited,
+    /// A TCP socket, which ends when the peer has received all, or has had [`LINGERS`] for it.
+    Tcp,
 }
 
 /// How long the socket of a TCP link stays open after its link for the peer to receive all.
@@ -48,7 +56,7 @@ const LINGERS: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the socket cannot be made nonblocking.
 pub(crate) fn link(socket: impl Into<OwnedFd>, inherited: bool) -> io::Result<Link> {
-    over(socket.into(), if inherited { End::WithProcess } else { End::WithLink })
+    over(socket.into(), if inherited { Socket::Inherited } else { Socket::Unix })
 }
 
 /// A link over a connected TCP socket, which is made nonblocking and sends at once.
@@ -57,15 +65,15 @@ pub(crate) fn link(socket: impl Into<OwnedFd>, inherited: bool) -> io::Result<Li
 /// When the socket cannot be made so.
 pub(crate) fn tcp(socket: OwnedFd) -> io::Result<Link> {
     sys::tcp::send_at_once(&socket)?;
-    over(socket, End::Lingers)
+    over(socket, Socket::Tcp)
 }
 
-fn over(socket: OwnedFd, end: End) -> io::Result<Link> {
+fn over(socket: OwnedFd, what: Socket) -> io::Result<Link> {
     sys::socket::never_wait(&socket)?;
     let socket = Arc::new(socket);
     let shared = Arc::new(Shared {
         socket: UntilEnd::new(Arc::clone(&socket)),
-        end,
+        what,
         backed_up: AtomicBool::new(false),
         wakes: Wakes::default(),
     });
@@ -77,6 +85,7 @@ fn over(socket: OwnedFd, end: End) -> io::Result<Link> {
             committed: 0,
             written: 0,
             published: 0,
+            refused: false,
         }),
         receive: Box::new(Receiver {
             socket,
@@ -84,6 +93,8 @@ fn over(socket: OwnedFd, end: End) -> io::Result<Link> {
             bytes: vec![0; INBOX].into(),
             start: 0,
             end: 0,
+            taken: 0,
+            arrivals: VecDeque::new(),
         }),
         signal: shared,
     })
@@ -91,7 +102,7 @@ fn over(socket: OwnedFd, end: End) -> io::Result<Link> {
 
 struct Shared {
     socket: UntilEnd<OwnedFd>,
-    end: End,
+    what: Socket,
     /// Bytes wait for the kernel to take them.
     backed_up: AtomicBool,
     wakes: Wakes,
@@ -107,6 +118,8 @@ struct Sender {
     written: usize,
     /// Up to where they have been published.
     published: usize,
+    /// The kernel has refused descriptors for want of room, and has none yet.
+    refused: bool,
 }
 
 impl Transmit for Sender {
@@ -134,9 +147,67 @@ impl Transmit for Sender {
         self.committed = self.bytes.len();
     }
 
+    fn carries_descriptors(&self) -> bool {
+        self.shared.what != Socket::Tcp
+    }
+
+    fn commit_passing(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
+        if !self.carries_descriptors() {
+            return Err(NotPassed::Unsupported);
+        }
+        let header = header.announcing(descriptors.len(), 0);
+        self.published = self.committed;
+        self.write();
+        if self.written < self.published {
+            return Err(NotPassed::Full);
+        }
+        match sys::scm::send(&self.socket, &header.encode()[..1], descriptors) {
+            Ok(_) => {}
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => {
+                    self.refused = true;
+                    return Err(NotPassed::Full);
+                }
+                io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {}
+                _ => return Err(NotPassed::Refused(error)),
+            },
+        }
+        self.commit(&header);
+        self.written += 1;
+        self.published = self.written;
+        Ok(())
+    }
+
+    fn has_room_for(&mut self, _descriptors: usize) -> bool {
+        self.look_for_room();
+        !self.is_backed_up()
+    }
+
     fn publish(&mut self) -> bool {
         let news = self.published < self.committed;
         self.published = self.committed;
+        self.write();
+        self.look_for_room();
+        if self.written == self.committed {
+            self.bytes.clear();
+            (self.committed, self.written, self.published) = (0, 0, 0);
+        }
+        self.shared.backed_up.store(self.is_backed_up(), Ordering::Relaxed);
+        news
+    }
+
+    fn has_drained(&self) -> bool {
+        self.bytes.is_empty() && !self.refused
+    }
+
+    fn is_backed_up(&self) -> bool {
+        self.written < self.published || self.refused
+    }
+}
+
+impl Sender {
+    /// Gives the kernel what it takes of the published bytes.
+    fn write(&mut self) {
         while self.written < self.published {
             let bytes = &self.bytes[self.written..self.published];
             match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
@@ -152,22 +223,24 @@ impl Transmit for Sender {
                 }
             }
         }
-        if self.written == self.committed {
-            self.bytes.clear();
-            (self.committed, self.written, self.published) = (0, 0, 0);
-        }
-        self.shared.backed_up.store(self.is_backed_up(), Ordering::Relaxed);
-        news
     }
 
-    fn has_drained(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    fn is_backed_up(&self) -> bool {
-        self.written < self.published
+    /// Asks the kernel whether it has room again for what it has refused.
+    fn look_for_room(&mut self) {
+        self.refused = self.refused && !sys::poll::is_writable(&self.socket);
     }
 }
+
+/// What came with one byte.
+struct Arrival {
+    /// Which byte, from the beginning of the stream.
+    at: u64,
+    came: Vec<OwnedFd>,
+    received: Message,
+}
+
+/// Arrivals that wait for their frames: that of the frame at the front, and one with the first byte of the next.
+const ARRIVALS: usize = 2;
 
 struct Receiver {
     socket: Arc<OwnedFd>,
@@ -175,6 +248,10 @@ struct Receiver {
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
+    /// What of the stream is before `start`.
+    taken: u64,
+    /// What came with bytes from there on.
+    arrivals: VecDeque<Arrival>,
 }
 
 impl Receiver {
@@ -195,12 +272,45 @@ impl Receiver {
     /// Takes the complete frame at the front of what has been read; whether there is one.
     fn parse(&mut self, frame: &mut Frame) -> Result<bool, LinkError> {
         let Some((header, length, true)) = self.front()? else { return Ok(false) };
-        let payload = self.start + Header::LEN;
+        let (begins, payload) = (self.taken, self.start + Header::LEN);
         self.start = payload + length;
+        self.taken += (Header::LEN + length) as u64;
         frame.header = header;
         frame.payload.renew();
         frame.payload.extend_from_slice(&self.bytes[payload..self.start]);
-        Ok(true)
+        frame.descriptors.close();
+        if header.flags.contains(Flags::DESCRIPTORS) {
+            frame.descriptors = self.descriptors_of(&header, begins)?;
+            frame.header = header.announcing_none();
+        }
+        match self.arrivals.front() {
+            Some(arrival) if arrival.at < self.taken => Err(unasked(arrival).into()),
+            _ => Ok(true),
+        }
+    }
+
+    /// What came with the first byte of a frame.
+    #[cold]
+    fn descriptors_of(&mut self, header: &Header, begins: u64) -> Result<Descriptors, Corrupt> {
+        if header.sequence != 0 {
+            return Err(Corrupt::Header(BadFrameHeader::Reserved));
+        }
+        match self.arrivals.pop_front_if(|arrival| arrival.at == begins) {
+            Some(Arrival { came, received, .. }) => Descriptors::of(header, came, received),
+            None => Err(Corrupt::Descriptors { announced: header.descriptors.into(), came: 0 }),
+        }
+    }
+
+    /// The last byte of those that were read came with descriptors.
+    #[cold]
+    fn arrived(&mut self, came: Vec<OwnedFd>, received: Message) -> Result<(), Corrupt> {
+        let at = self.taken + (self.end - self.start) as u64 - 1;
+        let arrival = Arrival { at, came, received };
+        if self.arrivals.len() == ARRIVALS {
+            return Err(unasked(&arrival));
+        }
+        self.arrivals.push_back(arrival);
+        Ok(())
     }
 
     /// Reads what the socket has; whether there was anything.
@@ -211,29 +321,34 @@ impl Receiver {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        loop {
-            let place = &mut self.bytes[self.end..];
-            return match rustix::net::recv(&self.socket, place, RecvFlags::DONTWAIT) {
-                // Whichever it was: a failed attempt to send may have taken the error away, and left the end alone.
-                Ok((0, _))
-                | Err(
-                    Errno::CONNRESET
-                    | Errno::PIPE
-                    | Errno::TIMEDOUT
-                    | Errno::HOSTUNREACH
-                    | Errno::NETUNREACH
-                    | Errno::CONNABORTED,
-                ) => Err(LinkError::Gone),
-                Ok((count, _)) => {
-                    self.end += count;
-                    Ok(true)
+        let (place, mut came) = (&mut self.bytes[self.end..], Vec::new());
+        match sys::scm::receive(&self.socket, place, MOST_DESCRIPTORS, &mut came) {
+            Ok(Message { bytes: 0, .. }) => Err(LinkError::Gone),
+            Ok(received) => {
+                self.end += received.bytes;
+                if !came.is_empty() || received.truncated {
+                    self.arrived(came, received)?;
                 }
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN) => Ok(false),
-                Err(error) => Err(io::Error::from(error).into()),
-            };
+                Ok(true)
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock => Ok(false),
+                // Whichever it was: a failed attempt to send may have taken the error away, and left the end alone.
+                io::ErrorKind::ConnectionReset
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::TimedOut
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable => Err(LinkError::Gone),
+                _ => Err(error.into()),
+            },
         }
     }
+}
+
+/// Descriptors came with a byte that is not the first of a frame that announces some.
+fn unasked(arrival: &Arrival) -> Corrupt {
+    Corrupt::Descriptors { announced: 0, came: arrival.came.len() }
 }
 
 impl Receive for Receiver {
@@ -309,10 +424,10 @@ impl Signal for Shared {
 
     fn hang_up(&self) {
         let Some(socket) = self.socket.get() else { return };
-        match self.end {
-            End::WithProcess => {}
-            End::WithLink => sys::socket::shut_down(&*socket),
-            End::Lingers => {
+        match self.what {
+            Socket::Inherited => {}
+            Socket::Unix => sys::socket::shut_down(&*socket),
+            Socket::Tcp => {
                 sys::tcp::stop_sending(&*socket);
                 sys::close::when_ended(socket, LINGERS);
             }
@@ -321,41 +436,5 @@ impl Signal for Shared {
 
     fn may_spin(&self) -> bool {
         false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::link::Kind;
-    use rustix::net::{AddressFamily, SocketType, sockopt};
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpStream;
-
-    #[test]
-    fn what_a_tcp_link_has_sent_arrives_although_the_peer_speaks_after_its_end() {
-        const FRAMES: usize = 3;
-        let (listener, address) = sys::tcp::listen(&["127.0.0.1:0".parse().unwrap()]).unwrap();
-        let peer = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        // So little that all but the first of it stays in the kernel on this side.
-        sockopt::set_socket_recv_buffer_size(&peer, 4096).unwrap();
-        rustix::net::connect(&peer, &address).unwrap();
-        let mut peer = TcpStream::from(peer);
-        peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let (socket, _) = sys::socket::accept(&listener).unwrap();
-        sockopt::set_socket_send_buffer_size(&socket, FRAMES * MAX_PAYLOAD).unwrap();
-
-        let Link { mut transmit, receive, signal } = tcp(socket).unwrap();
-        for _ in 0..FRAMES {
-            transmit.reserve(MAX_PAYLOAD).unwrap();
-            let length = MAX_PAYLOAD as u32;
-            transmit.commit(&Header { length, ..Header::new(Kind::Response) });
-            transmit.publish();
-            assert!(transmit.has_drained(), "the kernel has it all");
-        }
-        signal.hang_up();
-        drop((transmit, receive));
-        peer.write_all(b"late").unwrap();
-        assert_eq!(peer.read_to_end(&mut Vec::new()).unwrap(), FRAMES * (Header::LEN + MAX_PAYLOAD));
     }
 }

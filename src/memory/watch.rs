@@ -1,7 +1,8 @@
 //! The one thread of a process that watches the lifelines of its blocking sessions.
 //!
 //! After a peer's death nobody changes the word that a sleeper waits on. A runtime sees the hang-up in its event
-//! loop; sessions without one register here. The thread exists while anything is watched.
+//! loop; sessions without one register here. The thread exists while anything is watched. What comes on a lifeline does
+//! not wake it: that is for whoever takes the frame to which it belongs.
 
 use std::collections::HashMap;
 use std::io;
@@ -91,11 +92,11 @@ fn run(event: &OwnedFd) {
                 .collect()
         };
         let mut descriptors = vec![(event.as_fd(), true, false)];
-        descriptors.extend(lifelines.iter().map(|(_, lifeline)| (lifeline.as_fd(), true, false)));
+        descriptors.extend(lifelines.iter().map(|(_, lifeline)| (lifeline.as_fd(), false, false)));
         sys::poll::wait(&descriptors, None);
         sys::eventfd::clear(event.as_fd());
         for (id, lifeline) in &lifelines {
-            if sys::peer::is_finished(lifeline) {
+            if sys::poll::has_hung_up(lifeline) {
                 let watched = lock().as_mut().and_then(|watcher| watcher.watched.remove(id));
                 if let Some(watched) = watched {
                     (watched.hung_up)();

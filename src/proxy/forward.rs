@@ -11,7 +11,7 @@ use crate::driver::{Arrived, Calls, Reply, Request};
 use crate::service::private::{Incoming, Place, Started};
 use crate::service::{Connection, Descriptor, Service};
 use crate::session::{
-    Answer, CallId, CallRequest, Callee, ChannelId, Failure, Flow, Method, Outcome, Response, Wish,
+    Answer, Attached, CallId, CallRequest, Callee, ChannelId, Failure, Flow, Method, Outcome, Response, Wish,
 };
 
 /// A service that passes every call on over a connection, whatever it is: to a cell, to another machine.
@@ -130,10 +130,11 @@ impl Service for Forward {
 
 /// Makes the call that `request` asks for over `connection`, and answers with its answer.
 async fn pass_on(request: Request, connection: &Connection) {
-    let Request { binding, payload, body, metadata, mut channels, deadline, reply, .. } = request;
+    let Request { payload, body, attached, mut channels, reply, .. } = request;
+    let Attached { metadata, deadline, binding, .. } = attached.map_or_else(Attached::default, |all| *all);
     let Some(binding) = binding else { return reply.fail(Failure::UnknownMethod) };
     let (calls, metadata) = (connection.shared_calls(), metadata.propagated());
-    let wishes = wishes(channels.as_ref());
+    let wishes = wishes(channels.as_deref());
     let arguments = payload.get(body..).unwrap_or_default();
     let mut caller = Caller { calls, connection: connection.id(), state: State::Waiting(None) };
     let started = poll_fn(|cx| match &mut caller.state {
@@ -197,7 +198,8 @@ fn join(arrived: &mut Arrived, near: &Arc<dyn Calls>, far: (&Arc<dyn Calls>, u32
 fn answer_with(reply: Reply, answer: Answer, far: &Arc<dyn Calls>, connection: u32) {
     match answer {
         Answer::Response(response) => {
-            let Response { payload, body, metadata, channels } = response;
+            let Response { payload, body, attached } = response;
+            let Attached { metadata, channels, .. } = attached.map_or_else(Attached::default, |all| *all);
             let mut arrived = Arrived::new(far, connection, channels);
             let (metadata, wishes) = (metadata.propagated(), wishes(arrived.as_ref()));
             let (near, call) = (Arc::clone(reply.session()), reply.call());

@@ -46,8 +46,8 @@ pub async fn relay(incoming: IncomingConnection, session: &Session) -> Result<Cl
     };
     let near = incoming.with_metadata(far.metadata().propagated()).serve(Forward::to(far.clone()));
     let Some(near) = near else { return Ok(CloseReason::Goodbye) };
-    // Only here is it set, so it has not been before.
-    drop(downstream.set(near.clone()));
+    let set = downstream.set(near.clone());
+    debug_assert!(set.is_ok(), "it is set here alone");
     let _both = (Closes(near.clone()), Closes(far.clone()));
     let (mut near, mut far) = (pin!(near.closed()), pin!(far.closed()));
     Ok(poll_fn(|cx| match near.as_mut().poll(cx) {

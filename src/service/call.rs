@@ -114,8 +114,8 @@ pub(super) fn outcome<A: Arguments>(
 /// The result in a response, and its channel ends bound.
 #[inline]
 fn output<A: Arguments>(connection: &Connection, mut response: Response) -> Result<A::Output, DecodeError> {
-    let (calls, channels) = (connection.session().shared_calls(), std::mem::take(&mut response.channels));
-    let arrived = Arrived::new(calls, connection.id(), channels);
+    let calls = connection.session().shared_calls();
+    let arrived = Arrived::new(calls, connection.id(), response.take_channels());
     let mut from = Reader::new(response.result());
     let output = A::decode_output(&mut from)?;
     from.end()?;

@@ -19,7 +19,7 @@ pub use crate::codec::{
 };
 use crate::driver::{Arrived, Handler, Opening, Request, Slots};
 pub use crate::session::Method;
-use crate::session::{Failure, Outcome};
+use crate::session::{Attached, Failure, Outcome};
 
 /// The arguments of a method, and what its answers mean.
 pub trait Arguments: Encode {
@@ -89,11 +89,13 @@ impl Incoming {
 
     /// What its handler may know about it.
     pub fn context(&mut self, method: &'static Method) -> Context {
+        let Attached { metadata, deadline, .. } =
+            self.0.attached.take().map_or_else(Attached::default, |all| *all);
         Context {
             method,
             request: self.0.reply.call().id,
-            metadata: std::mem::take(&mut self.0.metadata),
-            deadline: self.0.deadline,
+            metadata,
+            deadline,
             connection: self.connection(),
             cancellation: OnceLock::new(),
             own: true,
@@ -104,7 +106,7 @@ impl Incoming {
     #[inline]
     pub fn channels(&mut self) -> Channels {
         let arrived = self.0.channels.take();
-        Channels(arrived.map(|arrived| (arrived, self.connection())))
+        Channels(arrived.map(|arrived| (*arrived, self.connection())))
     }
 
     /// The connection that it came on.

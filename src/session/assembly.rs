@@ -70,7 +70,7 @@ impl Assembly {
                 }
                 parts.bytes.append(&mut frame.payload);
                 if !more && let Some(parts) = self.0.take() {
-                    *frame = Frame { header: parts.header, payload: Buffer::from(parts.bytes) };
+                    *frame = Frame::new(parts.header, Buffer::from(parts.bytes));
                 }
                 Ok(!more)
             }

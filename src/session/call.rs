@@ -64,10 +64,21 @@ pub(crate) struct Response {
     pub(crate) payload: Buffer,
     /// Where in `payload` the result begins.
     pub(crate) body: usize,
-    /// What the handler attached.
+    /// What came along.
+    pub(crate) attached: Option<Box<Attached>>,
+}
+
+/// What comes along with a message besides its body. Most have nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Attached {
+    /// What whoever sent it attached.
     pub(crate) metadata: Metadata,
-    /// The channels that the result declares.
+    /// The channels that it declares.
     pub(crate) channels: Vec<Declared>,
+    /// When its caller stops waiting.
+    pub(crate) deadline: Option<Instant>,
+    /// How its caller has bound its method, on a connection whose calls are forwarded.
+    pub(crate) binding: Option<Binding>,
 }
 
 impl Response {
@@ -75,6 +86,12 @@ impl Response {
     #[inline]
     pub(crate) fn result(&self) -> &[u8] {
         self.payload.get(self.body..).unwrap_or_default()
+    }
+
+    /// The channels that it declares.
+    #[inline]
+    pub(crate) fn take_channels(&mut self) -> Vec<Declared> {
+        self.attached.as_mut().map_or_else(Vec::new, |attached| std::mem::take(&mut attached.channels))
     }
 }
 
@@ -123,18 +140,12 @@ pub(crate) struct Inbound {
     pub(crate) call: CallId,
     /// Which method is called.
     pub(crate) method: u64,
-    /// How its caller has bound it, on a connection whose calls are forwarded.
-    pub(crate) binding: Option<Binding>,
     /// The encoded arguments, with whatever precedes them.
     pub(crate) payload: Buffer,
     /// Where in `payload` the arguments begin.
     pub(crate) body: usize,
-    /// What the caller attached.
-    pub(crate) metadata: Metadata,
-    /// The channels that the arguments declare.
-    pub(crate) channels: Vec<Declared>,
-    /// When the caller stops waiting.
-    pub(crate) deadline: Option<Instant>,
+    /// What came along.
+    pub(crate) attached: Option<Box<Attached>>,
 }
 
 /// What is to be done for the peer.

@@ -10,7 +10,7 @@ use super::method::{Binding, Bound, Lookup};
 use super::options::{Options, Received};
 use super::timers::Timer;
 use super::wire::{Reader, Writer};
-use super::{CallId, Failure, Inbound, Limits, Outcome, Rule};
+use super::{Attached, CallId, Failure, Inbound, Limits, Outcome, Rule};
 use crate::link::{Buffer, Flags, Frame, Header, Kind, Transmit};
 
 /// The most methods that a peer may bind on a connection whose calls are forwarded.
@@ -130,48 +130,39 @@ impl Connection {
         now: &dyn Fn() -> Instant,
     ) -> Result<(), Rule> {
         let (id, method) = (frame.header.id, frame.header.method);
-        let received = if frame.header.flags.contains(Flags::OPTIONS) {
-            let received = Received::decode(&frame.payload).map_err(|_| Rule::OptionsForm)?;
-            self.limits.check_received(&received)?;
-            received
-        } else {
-            Received::default()
+        let (mut attached, body) = match frame.header.flags.contains(Flags::OPTIONS) {
+            false => (None, 0),
+            true => {
+                let (attached, body) = self.received(&frame.payload, Some(now), io, out)?;
+                (Some(attached), body)
+            }
         };
-        let channels = self.channels.admit(&received.channels, &self.limits, io, out)?;
-        // A time too far ahead to be told is no limit.
-        let deadline = received.left.and_then(|left| now().checked_add(left));
         let call = CallId { connection: self.id, id };
-        let (failure, binding) = match self.incoming.bindings.get(&method) {
-            Some(Known::Same) => (None, None),
-            Some(Known::Forwarded(binding)) => (None, Some(Binding::clone(binding))),
-            Some(Known::Differs(text)) => (Some(Failure::InvalidPayload(text.clone())), None),
-            None if matches!((self.methods)(method), Lookup::Unknown) => (Some(Failure::UnknownMethod), None),
+        let failure = match self.incoming.bindings.get(&method) {
+            Some(Known::Same) => None,
+            Some(Known::Forwarded(binding)) => {
+                attached.get_or_insert_default().binding = Some(Binding::clone(binding));
+                None
+            }
+            Some(Known::Differs(text)) => Some(Failure::InvalidPayload(text.clone())),
+            None if matches!((self.methods)(method), Lookup::Unknown) => Some(Failure::UnknownMethod),
             None => return Err(Rule::BindingFirst),
         };
         if let Some(failure) = failure {
-            self.channels.refuse(&channels, io, out);
+            self.refuse(attached.as_deref(), io, out);
             self.respond(id, Err(failure), io, out);
             return Ok(());
         }
+        let deadline = attached.as_ref().and_then(|attached| attached.deadline);
         if let Some(at) = deadline {
             io.timers.set(at, Timer::Request(call));
             if let Some(request) = self.incoming.requests.get_mut(&id) {
                 request.deadline = deadline;
             }
         }
-        let Received { metadata, body, .. } = received;
         io.inbox.wake(&mut io.wakers);
         let payload = std::mem::take(&mut frame.payload);
-        io.inbox.requests.push_back(Inbound {
-            call,
-            method,
-            binding,
-            payload,
-            body,
-            metadata,
-            channels,
-            deadline,
-        });
+        io.inbox.requests.push_back(Inbound { call, method, payload, body, attached });
         Ok(())
     }
 
@@ -208,7 +199,7 @@ impl Connection {
         let queued = io.inbox.requests.iter().position(|inbound| inbound.call == call);
         match queued.and_then(|at| io.inbox.requests.remove(at)) {
             Some(inbound) => {
-                self.channels.refuse(&inbound.channels, io, out);
+                self.refuse(inbound.attached.as_deref(), io, out);
                 self.respond(id, Err(failure), io, out);
             }
             None => {
@@ -316,14 +307,38 @@ impl Connection {
     }
 }
 
-impl Limits {
-    /// Whether what precedes a peer's message is within these limits.
-    pub(super) fn check_received(&self, received: &Received) -> Result<(), Rule> {
-        let within = received.metadata.len() <= usize::from(self.metadata_entries)
-            && received.metadata_size <= self.metadata_length();
-        if within { Ok(()) } else { Err(Rule::MetadataLimit) }
+impl Connection {
+    /// Reads what precedes the body of a message, and opens the channels that it declares. Gives where the body begins, too.
+    #[cold]
+    pub(super) fn received(
+        &mut self,
+        payload: &[u8],
+        now: Option<&dyn Fn() -> Instant>,
+        io: &mut Io,
+        out: &mut dyn Transmit,
+    ) -> Result<(Box<Attached>, usize), Rule> {
+        let Received { metadata, left, channels, body, metadata_size } =
+            Received::decode(payload).map_err(|_| Rule::OptionsForm)?;
+        if metadata.len() > usize::from(self.limits.metadata_entries)
+            || metadata_size > self.limits.metadata_length()
+        {
+            return Err(Rule::MetadataLimit);
+        }
+        let channels = self.channels.admit(&channels, &self.limits, io, out)?;
+        // A time too far ahead to be told is no limit.
+        let deadline = left.zip(now).and_then(|(left, now)| now().checked_add(left));
+        Ok((Box::new(Attached { metadata, channels, deadline, binding: None }), body))
     }
 
+    /// Nobody takes the channels that came along with a message.
+    pub(super) fn refuse(&mut self, attached: Option<&Attached>, io: &mut Io, out: &mut dyn Transmit) {
+        if let Some(attached) = attached {
+            self.channels.refuse(&attached.channels, io, out);
+        }
+    }
+}
+
+impl Limits {
     /// Whether a message of this length may be sent.
     #[inline]
     fn check_size(&self, length: usize) -> Result<(), Failure> {

@@ -57,7 +57,8 @@ mod wire;
 
 pub use call::ConnectionSettings;
 pub(crate) use call::{
-    Answer, CallRequest, Declared, Inbound, OpenRequest, Outcome, Response, StartCall, Started, Wish, Work,
+    Answer, Attached, CallRequest, Declared, Inbound, OpenRequest, Outcome, Response, StartCall, Started,
+    Wish, Work,
 };
 pub(crate) use channels::{Gone, ITEM_LENGTH, ITEM_OVERHEAD, ItemRun, Items, Received};
 pub use close::{CloseReason, ProtocolError, Side};

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::connection::Connection;
 use super::io::Io;
 use super::machine::register;
-use super::options::{Options, Received};
+use super::options::Options;
 use super::timers::Timer;
 use super::turns::{Turns, Wait};
 use super::wire::{Writer, short, shortened};
@@ -270,7 +270,7 @@ impl Connection {
                 if let Some(Call { state: State::Answered(Answer::Response(response)), .. }) =
                     self.outgoing.calls.remove(&id)
                 {
-                    self.channels.refuse(&response.channels, io, out);
+                    self.refuse(response.attached.as_deref(), io, out);
                 }
             }
             State::Abandoned => {}
@@ -330,60 +330,41 @@ impl Connection {
         let options = frame.header.flags.contains(Flags::OPTIONS);
         let payload = std::mem::take(&mut frame.payload);
         // Whatever becomes of the answer, its channels are declared: their IDs are seen.
-        let response = match kind {
-            Kind::Response if options => Some(self.received_response(&payload, io, out)?),
-            Kind::Response => Some(Response::default()),
-            _ => None,
+        let (attached, body) = match kind {
+            Kind::Response if options => {
+                let (attached, body) = self.received(&payload, None, io, out)?;
+                (Some(attached), body)
+            }
+            _ => (None, 0),
         };
         let Some(call) = self.outgoing.calls.get_mut(&id) else {
             // Its caller withdrew it before it was sent, or the peer answers twice, which harms nobody.
             let was_made = self.outgoing.was_made(self.role, id);
-            self.refuse(response, io, out);
+            self.refuse(attached.as_deref(), io, out);
             return if was_made { Ok(()) } else { Err(Rule::AnswerToNothing) };
         };
         match &mut call.state {
             State::Answered(_) => {
-                self.refuse(response, io, out);
+                self.refuse(attached.as_deref(), io, out);
                 return Ok(());
             }
             State::Waiting(waker) => {
-                let answer = match response {
-                    Some(response) => Answer::Response(Response { payload, ..response }),
-                    None => Answer::Failure(Failure::decode(payload).map_err(|_| Rule::FailureForm)?),
+                let answer = match kind {
+                    Kind::Response => Answer::Response(Response { payload, body, attached }),
+                    _ => Answer::Failure(Failure::decode(payload).map_err(|_| Rule::FailureForm)?),
                 };
                 io.wakers.extend(waker.take());
                 call.state = State::Answered(answer);
             }
             State::Abandoned | State::Expired => {
-                if response.is_none() {
+                if kind != Kind::Response {
                     Failure::decode(payload).map_err(|_| Rule::FailureForm)?;
                 }
-                self.refuse(response, io, out);
+                self.refuse(attached.as_deref(), io, out);
             }
         }
         self.call_ended(id, io);
         Ok(())
-    }
-
-    /// Reads what precedes a result, and opens the channels that it declares.
-    #[cold]
-    fn received_response(
-        &mut self,
-        payload: &[u8],
-        io: &mut Io,
-        out: &mut dyn Transmit,
-    ) -> Result<Response, Rule> {
-        let received = Received::decode(payload).map_err(|_| Rule::OptionsForm)?;
-        self.limits.check_received(&received)?;
-        let channels = self.channels.admit(&received.channels, &self.limits, io, out)?;
-        Ok(Response { payload: Buffer::new(), body: received.body, metadata: received.metadata, channels })
-    }
-
-    /// Nobody takes this response, nor the channels that it declares.
-    fn refuse(&mut self, response: Option<Response>, io: &mut Io, out: &mut dyn Transmit) {
-        if let Some(response) = response {
-            self.channels.refuse(&response.channels, io, out);
-        }
     }
 }
 

@@ -80,8 +80,8 @@ rules! {
     GoodbyeForm = 25 => "a goodbye is malformed or repeated";
     /// A peer is not woken again and again for nothing.
     EmptyWake = 26 => "too many wake-ups for nothing";
-    /// Nothing is said on a lifeline: its end alone means something.
-    Lifeline = 27 => "something was said on the lifeline";
+    /// Nothing but descriptors comes on a lifeline, and they are taken with their frames.
+    Lifeline = 27 => "the lifeline carries something else than descriptors";
     /// A channel's frames come after its declaration, and its ID has its declarer's parity and is higher than all before.
     ChannelOrder = 28 => "a channel's ID was never declared, or declared out of order";
     /// No more channels are live than agreed.
@@ -100,6 +100,8 @@ rules! {
     ConnectionForm = 35 => "a frame that opens or closes a connection is malformed, or from the wrong side";
     /// A ping or a pong is well formed.
     PingForm = 36 => "a ping or a pong is malformed";
+    /// With a frame come as many descriptors as it announces.
+    Descriptors = 37 => "a frame's descriptors are not those that it announces";
 }
 
 impl Rule {
@@ -115,6 +117,9 @@ impl From<Corrupt> for Rule {
             Corrupt::Position { .. } => Self::RingPosition,
             Corrupt::Length { .. } => Self::FrameLength,
             Corrupt::Lifeline => Self::Lifeline,
+            Corrupt::Descriptors { .. } | Corrupt::Header(BadFrameHeader::Descriptors(_)) => {
+                Self::Descriptors
+            }
             Corrupt::Header(
                 BadFrameHeader::Kind(_) | BadFrameHeader::Flags(_) | BadFrameHeader::Reserved,
             ) => Self::FrameHeader,

@@ -51,7 +51,7 @@ impl Transmit for Sender {
         assert_eq!(usize::try_from(header.length), Ok(payload.len()));
         let mut wire = self.wire.lock().unwrap();
         wire.bytes += Header::LEN + payload.len();
-        wire.frames.push_back(Frame { header: *header, payload: Buffer::from(payload) });
+        wire.frames.push_back(Frame::new(*header, Buffer::from(payload)));
     }
 
     fn publish(&mut self) -> bool {

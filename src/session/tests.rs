@@ -27,7 +27,7 @@ fn open_with(limits: Limits) -> [Peer; 2] {
 fn frame(kind: Kind, id: u64, payload: &[u8]) -> Frame {
     let method = if matches!(kind, Kind::Call | Kind::Bind) { ECHO.id } else { 0 };
     let length = u32::try_from(payload.len()).unwrap();
-    Frame { header: Header { length, id, method, ..Header::new(kind) }, payload: Buffer::copy_of(payload) }
+    Frame::new(Header { length, id, method, ..Header::new(kind) }, Buffer::copy_of(payload))
 }
 
 fn bind() -> Frame {

@@ -1,10 +1,7 @@
-//! Who is at the other end of a Unix socket, and whether anybody still is.
+//! Who is at the other end of a Unix socket.
 
 use std::io;
 use std::os::fd::AsFd;
-
-use rustix::io::Errno;
-use rustix::net::RecvFlags;
 
 /// The credentials of the process that connected or listened, as the kernel noted them then.
 pub(crate) fn credentials(socket: impl AsFd) -> io::Result<(u32, u32, u32)> {
@@ -26,20 +23,4 @@ pub(crate) fn uid_of(pid: u32) -> Option<u32> {
 /// This process's effective user.
 pub(crate) fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
-}
-
-/// Whether bytes can be read from the socket. Never waits.
-pub(crate) fn has_spoken(socket: impl AsFd) -> bool {
-    let mut byte = [0_u8; 1];
-    let read = rustix::net::recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
-    read.is_ok_and(|(count, _)| count > 0)
-}
-
-/// Whether the socket is at its end, broken, or carries bytes where none belong. Never waits.
-pub(crate) fn is_finished(socket: impl AsFd) -> bool {
-    let mut byte = [0_u8; 1];
-    !matches!(
-        rustix::net::recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT),
-        Err(Errno::AGAIN | Errno::INTR)
-    )
 }

@@ -1,6 +1,6 @@
 //! Waiting for descriptors.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
@@ -9,16 +9,8 @@ use rustix::time::Timespec;
 /// As long as the kernel counts in one wait on every system.
 const LONGEST: Timespec = Timespec { tv_sec: 2_147_483_647, tv_nsec: 0 };
 
-/// Whether nothing more goes over a connection in either direction. Never waits.
-pub(crate) fn has_hung_up(connection: BorrowedFd<'_>) -> bool {
-    let mut watched = [PollFd::from_borrowed_fd(connection, PollFlags::empty())];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let looked = rustix::event::poll(&mut watched, Some(&now));
-    looked.is_ok() && watched[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
-}
-
-/// Waits until one of the descriptors is readable or writable as asked, or has hung up, or `deadline`. May
-/// return early for no reason.
+/// Waits until one of the descriptors is readable or writable as asked, or has hung up, or `deadline`. Of one that is
+/// watched for neither, a hang-up of its other side alone is told, too. May return early for no reason.
 pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<Instant>) {
     let mut descriptors: Vec<PollFd<'_>> = watched
         .iter()
@@ -26,6 +18,7 @@ pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<In
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::IN, *readable);
             flags.set(PollFlags::OUT, *writable);
+            flags.set(PollFlags::RDHUP, !readable && !writable);
             PollFd::from_borrowed_fd(*descriptor, flags)
         })
         .collect();
@@ -35,4 +28,21 @@ pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<In
     });
     // Interrupted or timed out: the caller looks again either way.
     let _ready = rustix::event::poll(&mut descriptors, timeout.as_ref());
+}
+
+/// Whether any of `events` is so of a descriptor now, or it has hung up. Never waits.
+fn is_now(descriptor: impl AsFd, events: PollFlags) -> bool {
+    let mut watched = [PollFd::from_borrowed_fd(descriptor.as_fd(), events)];
+    rustix::event::poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+}
+
+/// Whether a socket takes more bytes now, or is of no further use. Never waits.
+pub(crate) fn is_writable(socket: impl AsFd) -> bool {
+    is_now(socket, PollFlags::OUT)
+}
+
+/// Whether the other side of a socket has hung up, or said that it will say nothing more. Never waits, and takes no notice
+/// of what has come.
+pub(crate) fn has_hung_up(socket: impl AsFd) -> bool {
+    is_now(socket, PollFlags::RDHUP)
 }

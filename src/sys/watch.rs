@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -39,4 +40,18 @@ pub(crate) fn register(descriptor: &Arc<OwnedFd>, interest: Interest) -> io::Res
     // a share is left; the share is dropped after the registration, of which it is a field.
     let registered = unsafe { AsyncFd::register_with_interest(Watched(Arc::clone(descriptor)), interest) };
     registered.map_err(|refused| refused.into_parts().1)
+}
+
+/// Has the current runtime watch whether `socket` hangs up, and nothing else: it becomes readable then, and not for
+/// anything that comes. The runtime itself would be woken for that, too.
+///
+/// # Errors
+/// As [`register`].
+///
+/// # Panics
+/// Outside a runtime.
+pub(crate) fn register_hang_up(socket: impl AsFd) -> io::Result<AsyncFd<Watched>> {
+    let watch = epoll::create(CreateFlags::CLOEXEC)?;
+    epoll::add(&watch, socket, EventData::new_u64(0), EventFlags::RDHUP)?;
+    register(&Arc::new(watch), Interest::READABLE)
 }

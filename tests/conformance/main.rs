@@ -1,5 +1,8 @@
-//! What holds on every link alike: each test runs over shared memory, Unix sockets and within a process, with the same
-//! session on top. Tests bear the names of what they show.
+//! What holds on every link alike: each test runs over shared memory, Unix sockets, TCP and within a process, with the
+//! same session on top. Tests bear the names of what they show.
+
+// The tests are named by a macro alone.
+#![allow(unreachable_pub)]
 
 mod channels;
 mod connections;
@@ -15,6 +18,7 @@ macro_rules! on_every_link {
     ($($module:ident::{$($name:ident),* $(,)?})*) => {
         on_every_link!(@link shm Shm $($module::{$($name),*})*);
         on_every_link!(@link unix Unix $($module::{$($name),*})*);
+        on_every_link!(@link tcp Tcp $($module::{$($name),*})*);
         on_every_link!(@link mem Mem $($module::{$($name),*})*);
     };
     (@link $link:ident $kind:ident $($module:ident::{$($name:ident),*})*) => {

@@ -41,7 +41,7 @@ pub struct Everything {
 pub struct Tree {
     name: String,
     out: Option<Tx<String>>,
-    children: Vec<Tree>,
+    children: Vec<Self>,
 }
 
 /// Ends for all parts, in a result.

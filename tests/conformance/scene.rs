@@ -12,6 +12,7 @@ use transom::{Connector, Options, Server, Service, Session};
 pub enum Link {
     Shm,
     Unix,
+    Tcp,
     Mem,
 }
 
@@ -20,6 +21,7 @@ impl Link {
         match self {
             Self::Shm => "shm",
             Self::Unix => "unix",
+            Self::Tcp => "tcp",
             Self::Mem => "mem",
         }
     }
@@ -56,7 +58,7 @@ impl Scene {
         let address = place.address(link);
         let mut listener =
             Server::new(&address, server).options(options.clone()).bind().expect("a place to listen");
-        let connector = Connector::new(&address).options(options).serve(client);
+        let connector = Connector::to(listener.address().clone()).options(options).serve(client);
         let (client, server) = tokio::join!(connector.session(), listener.accept());
         let (client, server) = (client.expect("a session"), server.expect("a session"));
         assert_eq!(client.transport().to_string(), link.name());
@@ -64,12 +66,11 @@ impl Scene {
     }
 }
 
-/// A session without a runtime, seen from both sides.
+/// A session without a runtime.
 pub struct Blocking {
     /// The side that has connected.
     pub client: Session,
-    /// The side that has accepted.
-    pub server: Session,
+    _server: Session,
     _place: Place,
 }
 
@@ -80,11 +81,12 @@ impl Blocking {
         let address = place.address(link);
         let server = Server::new(&address, server).options(options.clone());
         let listener = server.bind_blocking().expect("a place to listen");
+        let connector = Connector::to(listener.address().clone()).options(options);
         let accepting = std::thread::spawn(move || listener.accept().expect("a session"));
-        let client = Connector::new(&address).options(options).session_blocking().expect("a session");
+        let client = connector.session_blocking().expect("a session");
         let server = accepting.join().expect("no panic");
         assert_eq!(client.transport().to_string(), link.name());
-        Self { client, server, _place: place }
+        Self { client, _server: server, _place: place }
     }
 }
 
@@ -101,7 +103,10 @@ impl Place {
     }
 
     fn address(&self, link: Link) -> String {
-        format!("{}:{}", link.name(), self.0.join("a.sock").display())
+        match link {
+            Link::Tcp => "tcp:127.0.0.1:0".to_owned(),
+            _ => format!("{}:{}", link.name(), self.0.join("a.sock").display()),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use transom::{CallError, CallOptions, CloseReason, ProtocolError, Rule, Side};
 
 use crate::common::{EchoBlockingClient, EchoClient};
-use crate::raw::{ALIGN, Frame, HEAD, Peer, Role, TAIL, call, kind};
+use crate::raw::{ALIGN, Frame, HEAD, Peer, Role, TAIL, call, flags, kind};
 use crate::scene::{Api, Case, Duel, Link, Scene, broken, eventually};
 
 /// A scene whose connectors only call.
@@ -57,7 +57,11 @@ fn attacks(link: Link) -> Vec<Attack> {
             let tail = peer.rings().tail;
             peer.rings().show(tail + ALIGN);
         };
-        let words = |peer: &mut Peer| assert!(peer.socket.say(b"unasked"));
+        let words = |peer: &mut Peer| {
+            assert!(peer.socket.say(b"unasked"));
+            let frame = Frame::new(kind::RESPONSE, []).with_id(1).with_flags(flags::DESCRIPTORS);
+            assert!(peer.send(&Frame { descriptors: 1, ..frame }));
+        };
         let more: [Attack; 3] = [
             ("a tail beyond the ring", Box::new(beyond), broken(Rule::RingPosition)),
             ("a frame of nothing", Box::new(nothing), broken(Rule::FrameLength)),

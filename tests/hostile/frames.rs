@@ -60,10 +60,10 @@ fn a_header_is_one_of_this_version() {
             breaks(&scene, &[good.clone().with_flags(1 << bit)], Rule::FrameHeader);
         }
         for bit in 0..16 {
-            breaks(&scene, &[Frame { reserved: 1 << bit, ..good.clone() }], Rule::FrameHeader);
+            breaks(&scene, &[Frame { descriptors: 1 << bit, ..good.clone() }], Rule::FrameHeader);
         }
         for bit in 0..32 {
-            breaks(&scene, &[Frame { reserved_too: 1 << bit, ..good.clone() }], Rule::FrameHeader);
+            breaks(&scene, &[Frame { sequence: 1 << bit, ..good.clone() }], Rule::FrameHeader);
         }
         for connection in [1, 1 << 31, u32::MAX] {
             breaks(&scene, &[Frame { connection, ..good.clone() }], Rule::Connection);

@@ -241,8 +241,8 @@ fn a_frame_of_the_handshake_is_one_of_this_version() {
         breaks(&scene, &[Frame { kind: 255, ..good.clone() }], Rule::FrameHeader);
         breaks(&scene, &[Frame { flags: 64, ..good.clone() }], Rule::FrameHeader);
         breaks(&scene, &[Frame { flags: flags::OPTIONS, ..good.clone() }], Rule::Flags);
-        breaks(&scene, &[Frame { reserved: 1, ..good.clone() }], Rule::FrameHeader);
-        breaks(&scene, &[Frame { reserved_too: 1 << 31, ..good.clone() }], Rule::FrameHeader);
+        breaks(&scene, &[Frame { descriptors: 1, ..good.clone() }], Rule::FrameHeader);
+        breaks(&scene, &[Frame { sequence: 1 << 31, ..good.clone() }], Rule::FrameHeader);
         breaks(&scene, &[Frame { connection: 1, ..good }], Rule::Connection);
     }
 }

@@ -8,9 +8,11 @@
 mod answers;
 mod bells;
 mod callers;
+mod channels;
 #[path = "../common/mod.rs"]
 mod common;
 mod corruption;
+mod descriptors;
 mod floods;
 mod frames;
 mod halves;

@@ -1,7 +1,6 @@
 //! Rings whose positions, lengths and kinds lie: before the first frame, in the middle of traffic, while this side sleeps.
 
 use std::future::Future as _;
-use std::os::fd::AsFd as _;
 use std::pin::pin;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::{Context, Waker};
@@ -12,7 +11,6 @@ use transom::{CloseReason, Limits, Options, Rule};
 use crate::common::EchoClient;
 use crate::raw::{
     ALIGN, BELL, Frame, HEAD, Offer, PATIENCE, Peer, RINGS, Rings, Role, SIZE, TAIL, bind, call, flags, kind,
-    wait_for,
 };
 use crate::scene::{Case, Duel, Link, Scene, broken, closed, eventually};
 
@@ -350,29 +348,15 @@ fn a_bell_that_is_full_costs_nothing() {
 }
 
 #[test]
-fn what_comes_on_the_lifeline_ends_the_session() {
-    for scene in each_scene() {
-        for moment in MOMENTS {
-            for descriptors in [0, 1, 4] {
-                let (duel, _) = at(&scene, moment);
-                let (reader, writer) = std::io::pipe().expect("a pipe");
-                duel.theirs.socket.hand(b"unasked", &vec![writer.as_fd(); descriptors]);
-                drop(writer);
-                duel.breaks(Rule::Lifeline);
-                wait_for(&[reader.as_fd()]);
-                scene.goes_on();
-            }
-        }
-    }
-}
-
-#[test]
 fn half_a_hang_up_is_one() {
     for scene in each_scene() {
         for moment in MOMENTS {
-            let (duel, _) = at(&scene, moment);
-            duel.theirs.socket.stop_talking();
-            duel.ends_as(CloseReason::PeerDied);
+            for words in [&b""[..], b"last words that no frame names"] {
+                let (duel, _) = at(&scene, moment);
+                assert!(duel.theirs.socket.say(words));
+                duel.theirs.socket.stop_talking();
+                duel.ends_as(CloseReason::PeerDied);
+            }
         }
         scene.goes_on();
     }

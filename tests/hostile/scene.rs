@@ -20,6 +20,7 @@ use transom::{
     Server, Service, Session, Side,
 };
 
+use crate::channels::{Pipe, PipingServer};
 use crate::common::{Echo, EchoBlockingClient, EchoClient, EchoServer, Place};
 use crate::handlers::{FragileServer, Glass};
 use crate::logs;
@@ -101,7 +102,7 @@ pub struct Scene {
 
 /// What both our listeners and our connectors serve.
 fn services() -> impl Service {
-    (EchoServer::new(Echo), FragileServer::new(Glass))
+    (EchoServer::new(Echo), FragileServer::new(Glass), PipingServer::new(Pipe))
 }
 
 /// A client that keeps to the rules.

@@ -103,6 +103,20 @@ impl Producer {
         true
     }
 
+    /// Behind the last committed frame.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether the consumer has given back all up to `position`.
+    ///
+    /// # Errors
+    /// [`Corrupt`] if its position is impossible.
+    pub fn has_back<S: ProducerSide>(&mut self, side: &S, position: u64) -> Result<bool, Corrupt> {
+        self.refresh(side)?;
+        Ok(self.head >= position)
+    }
+
     /// The consumer's position at which half of the ring is free: where a waiting producer wants to be rung. A frame
     /// that takes up at most a quarter fits then, whatever the gap before it; a longer one may have to wait again.
     pub fn space_goal(&self) -> u64 {
@@ -114,8 +128,7 @@ impl Producer {
     /// # Errors
     /// [`Corrupt`] if its position is impossible.
     pub fn has_space<S: ProducerSide>(&mut self, side: &S) -> Result<bool, Corrupt> {
-        self.refresh(side)?;
-        Ok(self.head >= self.space_goal())
+        self.has_back(side, self.space_goal())
     }
 
     fn refresh<S: ProducerSide>(&mut self, side: &S) -> Result<(), Corrupt> {

@@ -46,7 +46,7 @@ pub(crate) fn start(
         None => None,
     };
     let lifeline = match signal.lifeline() {
-        Some(lifeline) => Some(watch::register(&lifeline, Interest::READABLE)?),
+        Some(lifeline) => Some(watch::register_hang_up(&lifeline)?),
         None => None,
     };
     let engine = Engine::new(session, link, dispatch);

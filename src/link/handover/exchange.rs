@@ -14,9 +14,13 @@ use crate::link::{
 use crate::memory::{self, AttachError, Memory};
 use crate::sys;
 use crate::sys::close::Passed;
+use crate::sys::scm::Message;
 
 /// Set to `off`, it has every session of this process go over its socket.
 const SWITCH: &str = "TRANSOM_SHM";
+
+/// The most descriptors that go with one message of a hand-over.
+const MOST: usize = 4;
 
 /// What a side brings to a hand-over.
 #[derive(Clone, Debug)]
@@ -364,23 +368,23 @@ async fn receive(
 ) -> Result<(), HandoverError> {
     let mut filled = 0;
     while filled < into.len() {
-        match sys::scm::receive(socket, &mut into[filled..], passed) {
-            Ok(0) => return Err(HandoverError::Closed),
-            Ok(count) => {
-                filled += count;
+        match sys::scm::receive(socket, &mut into[filled..], MOST, passed) {
+            Ok(Message { truncated: true, .. }) => {
+                return Err(HandoverError::Malformed(Malformed::TooManyDescriptors));
+            }
+            Ok(Message { bytes: 0, .. }) => return Err(HandoverError::Closed),
+            Ok(Message { bytes, .. }) => {
+                filled += bytes;
                 check(&into[..filled])?;
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => ready.readable().await?,
                 io::ErrorKind::Interrupted => {}
                 io::ErrorKind::ConnectionReset => return Err(HandoverError::Closed),
-                io::ErrorKind::InvalidData => {
-                    return Err(HandoverError::Malformed(Malformed::TooManyDescriptors));
-                }
                 _ => return Err(error.into()),
             },
         }
-        if passed.len() > sys::scm::MOST {
+        if passed.len() > MOST {
             return Err(HandoverError::Malformed(Malformed::TooManyDescriptors));
         }
     }

@@ -161,6 +161,7 @@ impl<T: Item> Stream for Rx<T> {
     }
 }
 
+#[doc(hidden)]
 impl<T> TryFrom<Receiver> for Rx<T> {
     type Error = EndError;
 
@@ -170,6 +171,7 @@ impl<T> TryFrom<Receiver> for Rx<T> {
     }
 }
 
+#[doc(hidden)]
 impl<T> TryFrom<&Rx<T>> for Receiver {
     type Error = EndError;
 

@@ -209,6 +209,7 @@ impl<T> Drop for Tx<T> {
     }
 }
 
+#[doc(hidden)]
 impl<T> TryFrom<Sender> for Tx<T> {
     type Error = EndError;
 
@@ -218,6 +219,7 @@ impl<T> TryFrom<Sender> for Tx<T> {
     }
 }
 
+#[doc(hidden)]
 impl<T> TryFrom<&Tx<T>> for Sender {
     type Error = EndError;
 

@@ -1,8 +1,8 @@
 //! Frames and what is in them, as their tables have it.
 //!
 //! ```text
-//!  0        4     5      6         8            12        16         24         32
-//!  | length | kind| flags| reserved| connection | reserved| id (u64) | method   |
+//!  0        4     5      6             8            12         16         24         32
+//!  | length | kind| flags| descriptors | connection | sequence | id (u64) | method   |
 //! ```
 
 use transom::{Client, Method};
@@ -29,6 +29,7 @@ pub mod kind {
 pub mod flags {
     pub const MORE: u8 = 1;
     pub const OPTIONS: u8 = 2;
+    pub const DESCRIPTORS: u8 = 8;
 }
 
 /// A frame, with any values.
@@ -38,9 +39,9 @@ pub struct Frame {
     pub length: Option<u32>,
     pub kind: u8,
     pub flags: u8,
-    pub reserved: u16,
+    pub descriptors: u16,
     pub connection: u32,
-    pub reserved_too: u32,
+    pub sequence: u32,
     pub id: u64,
     pub method: u64,
     pub payload: Vec<u8>,
@@ -60,9 +61,9 @@ impl Frame {
         let length = self.length.unwrap_or(of_payload);
         let mut bytes = length.to_le_bytes().to_vec();
         bytes.extend_from_slice(&[self.kind, self.flags]);
-        bytes.extend_from_slice(&self.reserved.to_le_bytes());
+        bytes.extend_from_slice(&self.descriptors.to_le_bytes());
         bytes.extend_from_slice(&self.connection.to_le_bytes());
-        bytes.extend_from_slice(&self.reserved_too.to_le_bytes());
+        bytes.extend_from_slice(&self.sequence.to_le_bytes());
         bytes.extend_from_slice(&self.id.to_le_bytes());
         bytes.extend_from_slice(&self.method.to_le_bytes());
         bytes.extend_from_slice(&self.payload);
@@ -77,9 +78,9 @@ impl Frame {
             length: None,
             kind: header[4],
             flags: header[5],
-            reserved: u16::from_le_bytes([header[6], header[7]]),
+            descriptors: u16::from_le_bytes([header[6], header[7]]),
             connection: word(8),
-            reserved_too: word(12),
+            sequence: word(12),
             id: long(16),
             method: long(24),
             payload: Vec::new(),

@@ -9,7 +9,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::thread::futex;
 
 use super::{
-    ALIGN, BELL, Frame, HEAD, Half, Hello, Prologue, RING, RINGS, Socket, TAIL, kind, stance, wait_for, word,
+    ALIGN, BELL, Frame, HEAD, Half, Hello, Prologue, RING, RINGS, Socket, TAIL, flags, kind, stance,
+    wait_for, word,
 };
 
 /// Which side of a session the hostile peer is.
@@ -231,6 +232,19 @@ impl Peer {
                 true
             }
         }
+    }
+
+    /// Sends a frame with descriptors by the rules, in the message of this number; whether anybody was there to take it.
+    pub fn pass(&mut self, frame: &Frame, descriptors: &[BorrowedFd<'_>], number: u32) -> bool {
+        let count = u16::try_from(descriptors.len()).expect("a few");
+        let frame = frame.clone().with_flags(frame.flags | flags::DESCRIPTORS);
+        if self.rings.is_some() {
+            self.socket.hand(&number.to_le_bytes(), descriptors);
+            return self.send(&Frame { descriptors: count, sequence: number, ..frame });
+        }
+        let bytes = Frame { descriptors: count, ..frame }.encode();
+        self.socket.hand(&bytes[..1], descriptors);
+        self.socket.say(&bytes[1..])
     }
 
     /// The next frame; `None` if the other side is gone.
