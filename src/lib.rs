@@ -174,8 +174,8 @@
 //!
 //! # Features and environment
 //!
-//! `macros`, the attribute, and `tokio`, all that is asynchronous, hosts included, are there by default. With
-//! `TRANSOM_SHM=off` in the environment of either side sessions stay on the socket.
+//! `macros`, the attribute, and `tokio`, all that is asynchronous, hosts included, are there by default; `testing`, links
+//! that break on demand, is not. With `TRANSOM_SHM=off` in the environment of either side sessions stay on the socket.
 #![cfg_attr(not(all(feature = "macros", feature = "tokio")), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64", target_endian = "little")))]
@@ -204,6 +204,24 @@ mod readme;
 mod service;
 mod session;
 mod sys;
+
+/// Helpers for tests of what is built on sessions. With the feature `testing`.
+///
+/// ```
+/// use std::io::ErrorKind::ConnectionReset;
+/// use transom::{Connector, Options};
+/// use transom::testing::{Breaker, Cut, Direction};
+///
+/// let breaker = Breaker::new();
+/// let connector = Connector::new("mem:app").options(Options::new().breaker(&breaker));
+/// // Once connected: nothing arrives any more, then so does the end.
+/// breaker.hold(Direction::Incoming);
+/// breaker.cut(Cut::Io(ConnectionReset));
+/// ```
+#[cfg(any(test, feature = "testing"))]
+pub mod testing {
+    pub use crate::link::{Breaker, Cut, Direction, Slow};
+}
 
 pub use endpoint::{ConnectError, Connector, OpenError, Options, ServeError, Server, blocking};
 #[cfg(feature = "tokio")]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 15] = [
     "scenario",
     "transport",
     "api",
@@ -22,6 +22,10 @@ const FIELDS: [&str; 11] = [
     "limit_p50_ns",
     "ratio",
     "cpu_ms",
+    "links",
+    "start_ms",
+    "link_kib",
+    "link_descriptors",
 ];
 const CALLS: &str = "unary-hot-raw,unary-hot,unary-cold,unary-conc64,echo-1k,echo-64k";
 
@@ -101,6 +105,26 @@ fn every_scenario_gives_a_row_for_each_api() {
 }
 
 #[test]
+fn items_are_counted_beside_what_the_machine_carries() {
+    let clean = Clean::new("items");
+    let expected: Vec<String> = ["stream-64b", "stream-64k", "channels-1000"]
+        .iter()
+        .flat_map(|scenario| ["async", "blocking"].map(|api| format!("{scenario} {api}")))
+        .collect();
+    for (transport, has_limit) in [("shm", true), ("unix", true), ("mem", false)] {
+        let rows =
+            clean.rows(&["--transport", transport, "--scenario", "stream-64b,stream-64k,channels-1000"]);
+        assert_eq!(names(&rows), expected);
+        for row in &rows {
+            let figure = |field: &str| row[field].as_f64().unwrap_or_else(|| panic!("{field}: {row}"));
+            assert!(figure("per_second") > 0.0 && figure("cpu_ms") > 0.0, "{row}");
+            assert_eq!(row["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0), has_limit, "{row}");
+            assert!(["p50_ns", "p99_ns", "limit_p50_ns"].iter().all(|field| row[field].is_null()), "{row}");
+        }
+    }
+}
+
+#[test]
 fn an_idle_pair_has_cpu_time_and_nothing_else() {
     let clean = Clean::new("idle");
     let rows = clean.rows(&["--scenario", "idle-cpu"]);
@@ -108,7 +132,33 @@ fn an_idle_pair_has_cpu_time_and_nothing_else() {
     for row in &rows {
         assert_eq!(row.as_object().unwrap().len(), FIELDS.len());
         assert!(row["cpu_ms"].as_f64().unwrap() > 0.0, "{row}");
-        assert!(FIELDS[3..10].iter().all(|field| row.get(field).is_some_and(Value::is_null)), "{row}");
+        assert!(
+            FIELDS[3..10].iter().chain(&FIELDS[11..]).all(|field| row.get(field).is_some_and(Value::is_null)),
+            "{row}"
+        );
+    }
+}
+
+#[test]
+fn links_say_what_each_of_them_costs() {
+    let clean = Clean::new("links");
+    for transport in ["shm", "unix"] {
+        let rows = clean.rows(&["--scenario", "links-200", "--links", "3", "--transport", transport]);
+        assert_eq!(names(&rows), ["links-200 async", "links-200 blocking"]);
+        for row in &rows {
+            let figure = |field: &str| row[field].as_f64().unwrap_or_else(|| panic!("{field}: {row}"));
+            assert_eq!((row.as_object().unwrap().len(), &row["links"]), (FIELDS.len(), &Value::from(3)));
+            let quantiles = ["p50_ns", "p90_ns", "p99_ns"].map(figure);
+            assert!(quantiles[0] > 0.0 && quantiles.is_sorted(), "{row}");
+            assert!(
+                ["start_ms", "link_kib", "link_descriptors"].iter().all(|field| figure(field) > 0.0),
+                "{row}"
+            );
+            assert!(
+                ["p999_ns", "per_second", "limit_p50_ns", "ratio"].iter().all(|field| row[field].is_null()),
+                "{row}"
+            );
+        }
     }
 }
 
@@ -117,14 +167,14 @@ fn a_shared_cpu_is_no_reason_to_starve() {
     let clean = Clean::new("same");
     let output = clean
         .bench(&["--pin", "same", "--seconds", "0.02", "--gap-us", "20"])
-        .args(["--scenario", "unary-hot-raw,unary-cold,unary-conc64"])
+        .args(["--scenario", "unary-hot-raw,unary-cold,unary-conc64,stream-64b,channels-1000"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let table = text(&output.stdout);
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[0].contains("Linux") && lines[0].contains("both sides pinned to CPU"), "{table}");
-    assert_eq!(lines.len(), 3 + 6, "{table}");
+    assert_eq!(lines.len(), 3 + 10, "{table}");
     assert!(lines[2..].iter().all(|line| line.len() == lines[2].len()), "{table}");
 }
 

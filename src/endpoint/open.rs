@@ -48,7 +48,7 @@ pub(crate) async fn open(
         let HandedOver { link, transport } = hand_over(socket, &opening, options, &ready).await?;
         drop(ready);
         let machine = machine(opening.role, opening.peer, transport, until, options, &dispatch);
-        start(machine, link, dispatch).await
+        start(machine, options.link(link), dispatch).await
     };
     match until {
         Some(until) => tokio::time::timeout_at(until.into(), opened).await.unwrap_or(Err(OpenError::Timeout)),
@@ -67,7 +67,7 @@ pub(super) async fn open_mem(
     options.limits.check()?;
     let until = options.open_until(runtime_now());
     let machine = machine(role, Peer::this(), Transport::Mem, until, options, &dispatch);
-    start(machine, link, dispatch).await
+    start(machine, options.link(link), dispatch).await
 }
 
 #[cfg(feature = "tokio")]
@@ -103,7 +103,7 @@ pub(crate) fn open_blocking(
     drop(watched);
     let serves = serves || options.keeps_time(&transport);
     let machine = machine(opening.role, opening.peer, transport, until, options, &dispatch);
-    start_blocking(machine, link, dispatch, serves)
+    start_blocking(machine, options.link(link), dispatch, serves)
 }
 
 /// Opens a session on a link within this process. It has a thread of its own if it `serves`, or if time matters on it.
@@ -118,7 +118,7 @@ pub(super) fn open_mem_blocking(
     let until = options.open_until(Instant::now());
     let serves = serves || options.keeps_time(&Transport::Mem);
     let machine = machine(role, Peer::this(), Transport::Mem, until, options, &dispatch);
-    start_blocking(machine, link, dispatch, serves)
+    start_blocking(machine, options.link(link), dispatch, serves)
 }
 
 fn start_blocking(

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::link::Transport;
+#[cfg(any(test, feature = "testing"))]
+use crate::link::Breaker;
+use crate::link::{Link, Transport};
 use crate::session::{Keepalive, Limits, Metadata};
 
 /// What a session is opened with, on either side. The defaults suit most.
@@ -15,6 +17,8 @@ pub struct Options {
     handshake_timeout: Duration,
     keepalive: Asking,
     pub(super) idle: Option<Duration>,
+    #[cfg(any(test, feature = "testing"))]
+    breaker: Option<Breaker>,
     pub(super) plaintext_beyond_loopback: bool,
 }
 
@@ -39,6 +43,8 @@ impl Options {
             handshake_timeout: Duration::from_secs(5),
             keepalive: Asking::WhereNeeded,
             idle: None,
+            #[cfg(any(test, feature = "testing"))]
+            breaker: None,
             plaintext_beyond_loopback: false,
         }
     }
@@ -121,6 +127,23 @@ impl Options {
     pub fn plaintext_beyond_loopback(mut self) -> Self {
         self.plaintext_beyond_loopback = true;
         self
+    }
+
+    /// Has the session's link broken by `breaker`, for tests.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn breaker(mut self, breaker: &Breaker) -> Self {
+        self.breaker = Some(breaker.clone());
+        self
+    }
+
+    /// The link that the session is opened on.
+    pub(super) fn link(&self, link: Link) -> Link {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(breaker) = &self.breaker {
+            return breaker.breakable(link);
+        }
+        link
     }
 
     /// Whether time matters on a session over this kind of link although nobody calls: this side asks, or over TCP may be

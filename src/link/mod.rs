@@ -4,6 +4,8 @@
 //! look into the link, and [`Signal`] is shared by publishers and sleepers.
 
 mod address;
+#[cfg(any(test, feature = "testing"))]
+mod breakable;
 mod descriptors;
 mod empty_wakes;
 mod ended;
@@ -24,6 +26,8 @@ mod transport;
 mod wake;
 
 pub use address::{Address, AddressError};
+#[cfg(any(test, feature = "testing"))]
+pub use breakable::{Breaker, Cut, Direction, Slow};
 pub(crate) use descriptors::{Descriptors, MOST_DESCRIPTORS, NotPassed};
 pub(crate) use ended::Ended;
 pub use frame::BadHeader as BadFrameHeader;

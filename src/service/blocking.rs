@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::call::outcome;
+use super::call::{may_repeat, outcome};
 use super::channel::Departing;
 use super::private::Arguments;
 use super::{CallError, Connection};
 use crate::codec::Message;
-use crate::session::{CallRequest, Metadata, Started};
+use crate::session::{Answer, CallRequest, Metadata, Started};
 
 /// What goes along with every call of a blocking client.
 ///
@@ -58,20 +58,39 @@ pub(super) fn call<A: Arguments>(
 ) -> Result<A::Output, CallError<A::Error>> {
     let mut ends = Departing::of(&arguments).map_err(|error| CallError::unencodable(&error))?;
     let body = Message::new(arguments).map_err(|error| CallError::unencodable(&error))?;
-    let started = connection.calls().start_blocking(&CallRequest {
+    let request = CallRequest {
         connection: connection.id(),
         method: A::method().into(),
         body: &body,
         metadata: &options.metadata,
         channels: &ends.wishes(),
         deadline: options.deadline.and_then(|time| Instant::now().checked_add(time)),
-    });
-    let answer = match started {
+    };
+    let Some(renewal) = connection.renewal() else {
+        return outcome::<A>(connection, attempt(connection, &request, &mut ends));
+    };
+    let mut over = connection.over(renewal.current());
+    loop {
+        let answer = attempt(&over, &request, &mut ends);
+        if !may_repeat::<A>(&answer, request.channels.is_empty() || !ends.is_empty()) {
+            return outcome::<A>(&over, answer);
+        }
+        match renewal.renew_blocking(over.shared_calls(), request.deadline) {
+            Some(renewed) => over = connection.over(renewed),
+            None => return outcome::<A>(&over, answer),
+        }
+    }
+}
+
+/// Makes a call once, over this connection.
+#[inline]
+fn attempt(connection: &Connection, request: &CallRequest<'_>, ends: &mut Departing) -> Answer {
+    let calls = connection.calls();
+    match calls.start_blocking(request) {
         Ok(Started { call, first_channel }) => {
             ends.bind(connection, first_channel);
-            connection.calls().answer_blocking(call)
+            calls.answer_blocking(call)
         }
         Err(answer) => answer,
-    };
-    outcome::<A>(connection, answer)
+    }
 }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::channel::{Departing, bind};
 use super::coop::cooperate;
 use super::private::Arguments;
-use super::{CallError, Connection};
+use super::{CallError, Connection, Renewing};
 use crate::codec::{DecodeError, EncodeError, Ends, Message, Reader};
 use crate::driver::Arrived;
 use crate::session::{Answer, CallId, CallRequest, Metadata, Response, Started};
@@ -44,6 +45,17 @@ pub struct Call<'a, A: Arguments> {
     metadata: Metadata,
     deadline: Option<Instant>,
     state: State,
+    /// Whether ends of channels have gone with it.
+    passed: bool,
+    /// Where its connection's calls may go on over another session: the one that it goes over, and how it ended.
+    renewable: Option<Box<Renewable<'a>>>,
+}
+
+/// What a call needs that may go on over another session.
+struct Renewable<'a> {
+    connection: Connection,
+    /// Another session on its way, and the answer if it does not come.
+    renewing: Option<(Renewing<'a>, Answer)>,
 }
 
 /// How far a call has come.
@@ -71,6 +83,8 @@ impl<'a, A: Arguments> Call<'a, A> {
             metadata: Metadata::default(),
             deadline: None,
             state: State::Unsent(None),
+            passed: false,
+            renewable: connection.current().map(Renewable::new),
         }
     }
 
@@ -134,38 +148,106 @@ impl<A: Arguments> Future for Call<'_, A> {
     }
 }
 
+impl Renewable<'_> {
+    #[cold]
+    fn new(connection: Connection) -> Box<Self> {
+        Box::new(Self { connection, renewing: None })
+    }
+
+    /// Ready when the call may be made again, or with its answer if it may not.
+    fn poll_renewed(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+        let Some((renewing, _)) = &mut self.renewing else { return Poll::Ready(None) };
+        let renewed = ready!(renewing.as_mut().poll(cx));
+        let lost = self.renewing.take().map(|(_, answer)| answer);
+        Poll::Ready(match renewed {
+            Some(calls) => {
+                self.connection = self.connection.over(calls);
+                None
+            }
+            None => lost,
+        })
+    }
+}
+
+/// Whether a call may be made again over another session. Its arguments may be `whole`, or have had ends of channels that
+/// are gone with the first session.
+pub(super) fn may_repeat<A: Arguments>(answer: &Answer, whole: bool) -> bool {
+    match answer {
+        Answer::Disconnected { maybe_executed, .. } => whole && (!maybe_executed || A::method().idempotent),
+        Answer::Response(_) | Answer::Failure(_) => false,
+    }
+}
+
 impl<A: Arguments> Call<'_, A> {
+    /// The connection that it goes over.
+    #[inline]
+    fn over(&self) -> &Connection {
+        self.renewable.as_ref().map_or(self.connection, |renewable| &renewable.connection)
+    }
+
     #[inline]
     fn advance(&mut self, cx: &mut Context<'_>) -> Poll<<Self as Future>::Output> {
-        let calls = self.connection.calls();
+        if let Err(error) = &self.body {
+            return Poll::Ready(Err(CallError::unencodable(error)));
+        }
+        loop {
+            if let Some(renewable) = &mut self.renewable
+                && let Some(lost) = ready!(renewable.poll_renewed(cx))
+            {
+                self.state = State::Done;
+                return Poll::Ready(outcome::<A>(self.over(), lost));
+            }
+            let answer = ready!(self.attempt(cx));
+            if !self.renews(&answer) {
+                self.state = State::Done;
+                return Poll::Ready(outcome::<A>(self.over(), answer));
+            }
+            self.renew(answer);
+        }
+    }
+
+    /// Whether it is to be made again.
+    #[inline]
+    fn renews(&self, answer: &Answer) -> bool {
+        self.renewable.is_some() && may_repeat::<A>(answer, !self.passed)
+    }
+
+    /// Asks for another session.
+    #[cold]
+    fn renew(&mut self, answer: Answer) {
+        self.state = State::Unsent(None);
+        if let (Some(renewable), Some(renewal)) = (&mut self.renewable, self.connection.renewal()) {
+            let spent = Arc::clone(renewable.connection.shared_calls());
+            renewable.renewing = Some((renewal.renew(spent, self.deadline), answer));
+        }
+    }
+
+    /// Makes it once.
+    #[inline]
+    fn attempt(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        let connection = self.renewable.as_ref().map_or(self.connection, |renewable| &renewable.connection);
+        let calls = connection.calls();
         if let State::Unsent(ticket) = &mut self.state {
-            let body = match &self.body {
-                Ok(body) => body,
-                Err(error) => return Poll::Ready(Err(CallError::unencodable(error))),
-            };
+            let Ok(body) = &self.body else { unreachable!("it is not attempted without a body") };
             let request = CallRequest {
-                connection: self.connection.id(),
+                connection: connection.id(),
                 method: A::method().into(),
                 body,
                 metadata: &self.metadata,
                 channels: &self.ends.wishes(),
                 deadline: self.deadline,
             };
-            self.state = match ready!(calls.poll_start(&request, ticket, cx)) {
+            match ready!(calls.poll_start(&request, ticket, cx)) {
                 Ok(Started { call, first_channel }) => {
-                    self.ends.bind(self.connection, first_channel);
-                    State::Sent(call)
+                    self.passed |= !self.ends.is_empty();
+                    self.ends.bind(connection, first_channel);
+                    self.state = State::Sent(call);
                 }
-                Err(answer) => {
-                    self.state = State::Done;
-                    return Poll::Ready(outcome::<A>(self.connection, answer));
-                }
-            };
+                Err(answer) => return Poll::Ready(answer),
+            }
         }
         let State::Sent(call) = self.state else { panic!("a call was polled after it was ready") };
-        let answer = ready!(calls.poll_answer(call, cx));
-        self.state = State::Done;
-        Poll::Ready(outcome::<A>(self.connection, answer))
+        calls.poll_answer(call, cx)
     }
 }
 
@@ -175,8 +257,8 @@ impl<A: Arguments> Unpin for Call<'_, A> {}
 impl<A: Arguments> Drop for Call<'_, A> {
     fn drop(&mut self) {
         match self.state {
-            State::Unsent(Some(ticket)) => self.connection.calls().abandon(self.connection.id(), ticket),
-            State::Sent(call) => self.connection.calls().cancel(call),
+            State::Unsent(Some(ticket)) => self.over().calls().abandon(self.connection.id(), ticket),
+            State::Sent(call) => self.over().calls().cancel(call),
             State::Unsent(None) | State::Done => {}
         }
     }

@@ -17,6 +17,7 @@ mod dispatcher;
 mod error;
 mod opening;
 pub mod private;
+mod renewal;
 mod session;
 #[cfg(all(test, feature = "macros", feature = "tokio"))]
 mod tests;
@@ -36,4 +37,5 @@ pub use dispatcher::Service;
 pub(crate) use dispatcher::dispatcher;
 pub use error::CallError;
 pub use opening::{ConnectionError, OpenConnection};
+pub(crate) use renewal::{Renewal, Renewing};
 pub use session::{Client, Session};

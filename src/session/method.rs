@@ -13,6 +13,8 @@ pub struct Method {
     pub name: &'static str,
     /// Hash of the canonical description of argument, result and error types.
     pub types: fn() -> u64,
+    /// Whether running it twice does no more than running it once.
+    pub idempotent: bool,
 }
 
 /// A method as its caller has bound it, for a side that forwards calls and does not know their types.

@@ -1,7 +1,7 @@
 //! Closing what a peer has passed, which takes as long as the peer likes: the last close of a socket that lingers waits,
 //! and so does that of a file in a file system that the peer itself serves. And closing what must not be closed yet.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -36,16 +36,13 @@ pub(crate) fn when_ended(connection: Arc<OwnedFd>, patience: Duration) {
         }
     }
     let held = Held;
-    if HOLDING.fetch_add(1, Ordering::Relaxed) >= HELD || poll::has_hung_up(connection.as_fd()) {
+    if HOLDING.fetch_add(1, Ordering::Relaxed) >= HELD || poll::wait_for_end(&connection, Instant::now()) {
         return;
     }
     let until = Instant::now() + patience;
     let hold = move || {
         let _held = held;
-        while !poll::has_hung_up(connection.as_fd()) && Instant::now() < until {
-            // For nothing but its end, which is always told.
-            poll::wait(&[(connection.as_fd(), false, false)], Some(until));
-        }
+        while !poll::wait_for_end(&connection, until) && Instant::now() < until {}
     };
     // Where there is no thread to be had it is closed here.
     drop(thread::Builder::new().name("transom-close".to_owned()).spawn(hold));

@@ -9,6 +9,21 @@ use rustix::time::Timespec;
 /// As long as the kernel counts in one wait on every system.
 const LONGEST: Timespec = Timespec { tv_sec: 2_147_483_647, tv_nsec: 0 };
 
+/// Waits until nothing more goes over a connection in either direction, or `deadline`; whether it has come to that. May
+/// return early for no reason.
+pub(crate) fn wait_for_end(connection: impl AsFd, deadline: Instant) -> bool {
+    let connection = connection.as_fd();
+    // Of one that is watched for nothing its end is told all the same.
+    let mut watched = [PollFd::from_borrowed_fd(connection, PollFlags::empty())];
+    let waited = rustix::event::poll(&mut watched, Some(&left(deadline)));
+    waited.is_ok() && watched[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
+/// How long it is until `deadline`.
+fn left(deadline: Instant) -> Timespec {
+    Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap_or(LONGEST)
+}
+
 /// Waits until one of the descriptors is readable or writable as asked, or has hung up, or `deadline`. Of one that is
 /// watched for neither, a hang-up of its other side alone is told, too. May return early for no reason.
 pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<Instant>) {
@@ -22,10 +37,7 @@ pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<In
             PollFd::from_borrowed_fd(*descriptor, flags)
         })
         .collect();
-    let timeout = deadline.map(|at| {
-        let left = at.saturating_duration_since(Instant::now());
-        Timespec::try_from(left).unwrap_or(LONGEST)
-    });
+    let timeout = deadline.map(left);
     // Interrupted or timed out: the caller looks again either way.
     let _ready = rustix::event::poll(&mut descriptors, timeout.as_ref());
 }

@@ -23,6 +23,12 @@ pub(crate) enum BenchError {
     /// A call failed.
     #[error("a call")]
     Call(#[from] transom::CallError),
+    /// An item was not received.
+    #[error("an item")]
+    Item(#[from] transom::RecvError),
+    /// There are no more items.
+    #[error("the items came to an end")]
+    Ended,
     /// A call gave something else than it should.
     #[error("a wrong answer")]
     WrongAnswer,
@@ -32,6 +38,12 @@ pub(crate) enum BenchError {
         /// What carries them.
         found: transom::Transport,
     },
+    /// A cell could not be started.
+    #[error("starting a cell")]
+    Spawn(#[from] transom::SpawnError),
+    /// A cell lost its host.
+    #[error("a cell")]
+    Cell(#[from] transom::cell::CellError),
     /// A bare ring broke.
     #[error("the bare ring")]
     Ring(#[from] transom::Corrupt),

@@ -5,12 +5,14 @@
 //!  limit.measure() ── cache line, ring, bell, socket ──> bench-peer --job limit
 //!  calls.measure() ── Transom ────────────────────────> bench-peer --job service
 //! ```
-//! Rounds of the two alternate; while one is measured, the other process of the other one sleeps.
+//! Rounds of the two alternate; while one is measured, the other process of the other one sleeps. Links by the hundred
+//! have a host of their own: `links`.
 
 mod calls;
 mod driver;
 mod error;
 mod limit;
+mod links;
 mod options;
 mod pause;
 mod peer;
@@ -54,14 +56,23 @@ pub(crate) fn run(options: &Options) -> Result<(), BenchError> {
 
 /// `transom bench-peer`, the other process.
 pub(crate) fn run_peer(options: &PeerOptions) -> Result<(), BenchError> {
+    if options.job == Job::Cell {
+        return links::run_cell(options);
+    }
     let starter = Starter::attach(options)?;
     match options.job {
         Job::Limit => limit::answer(options.case, starter.ready()?),
-        Job::Service => calls::serve(&options.address, &Driver::new(options.case.api)?, starter),
+        Job::Service => {
+            calls::serve(&options.address, options.case, &Driver::new(options.case.api)?, starter)
+        }
+        Job::Host | Job::Cell => links::run_host(options.case, &starter.ready()?),
     }
 }
 
 fn measure(case: Case, placement: Placement, options: &Options) -> Result<Row, BenchError> {
+    if case.scenario == Scenario::Links200 {
+        return Ok(Row::links(case, &links::measure(case, placement, options.links())?));
+    }
     let driver = Driver::new(case.api)?;
     let gap = (case.scenario == Scenario::UnaryCold).then(|| options.gap());
     let mut calls = calls::open(case, placement, gap, &driver)?;
@@ -76,8 +87,12 @@ fn measure(case: Case, placement: Placement, options: &Options) -> Result<Row, B
     let plan = Plan {
         rounds: if gap.is_some() { COLD_ROUNDS } else { HOT_ROUNDS },
         time: options.time(),
-        compare: if case.scenario == Scenario::UnaryConc64 { Compare::Rate } else { Compare::Latency },
+        compare: match case.scenario {
+            Scenario::UnaryConc64 => Compare::Rate,
+            scenario if scenario.streams() => Compare::Rate,
+            _ => Compare::Latency,
+        },
     };
     let figures = interleave(plan, limit.as_deref_mut(), &mut *calls)?;
-    Ok(Row::calls(case, &figures))
+    Ok(if case.scenario.streams() { Row::items(case, &figures) } else { Row::calls(case, &figures) })
 }

@@ -1,9 +1,15 @@
 //! What to measure, as given on the command line.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+
+/// The bytes of an item of stream-64b and of channels-1000, and of stream-64k.
+pub(super) const SMALL: usize = 64;
+pub(super) const LARGE: usize = 64 * 1024;
+/// Channels that are open at the same time in channels-1000.
+pub(super) const CHANNELS: usize = 1000;
 
 /// How figures come about, shown below the options.
 const FIGURES: &str = "\
@@ -13,11 +19,15 @@ alike, reach without Transom:
   shm, unary-cold      the same pauses, then a shared futex (blocking) or a bell descriptor in the runtime (async)
   shm, unary-conc64    frames through the bare ring, 64 outstanding, each answered by a frame
   shm, --pin same      a shared futex in place of spinning
+  shm, streams         the same bytes one way through the bare ring: a batch, a piece or an item in each frame
   unix                 the same bytes through a plain socket, written and read with the same API
-  mem, idle-cpu        none
-`ratio` is the median of the rounds' ratios: p50 to the limit's p50, and for unary-conc64 the limit's rate to the calls' \
-rate. 1 is as good as the machine, for either. `cpu_ms` is the CPU time of both processes in the measured rounds, and \
-for idle-cpu over two seconds, connected and idle.";
+  mem, idle-cpu, links none
+`ratio` is the median of the rounds' ratios: p50 to the limit's p50, and for unary-conc64 and streams the limit's rate to \
+that of calls or items. 1 is as good as the machine, for either. `cpu_ms` is the CPU time of both processes in the measured rounds, and \
+for idle-cpu over two seconds, connected and idle.
+stream-64b, stream-64k and channels-1000 have the other process send items to this one as fast as they are received, over \
+one channel or in turn over a thousand; `per_second` counts items.
+links-200 starts a host and its cells, written with the API of the row. After some hundred calls each way it gives, for each link, how much the host's resident memory has grown, RssAnon and RssShmem, and its descriptors. `cpu_ms` is that of all processes together, idle for two seconds; the latencies are those of a call to each cell in turn, in eleven rounds. There are no cells on mem.";
 
 /// The options of `transom bench`.
 #[derive(Args, Debug)]
@@ -41,6 +51,9 @@ pub(crate) struct Options {
     /// Microseconds between the calls of unary-cold.
     #[arg(long, default_value = "1000")]
     gap_us: NonZeroU64,
+    /// How many cells links-200 has.
+    #[arg(long, default_value = "200")]
+    links: NonZeroU32,
     /// Print each row as a JSON object on a line of its own.
     #[arg(long)]
     pub(super) json: bool,
@@ -96,9 +109,21 @@ pub(super) enum Scenario {
     /// 64 KiB there and back, back to back.
     #[value(name = "echo-64k")]
     Echo64k,
+    /// Items of 64 bytes on a channel.
+    #[value(name = "stream-64b")]
+    Stream64b,
+    /// Items of 64 KiB on a channel.
+    #[value(name = "stream-64k")]
+    Stream64k,
+    /// Items of 64 bytes on a thousand channels, one on each in turn.
+    #[value(name = "channels-1000")]
+    Channels1000,
     /// Nothing at all, for two seconds.
     #[value(name = "idle-cpu")]
     IdleCpu,
+    /// A host and many cells: what each link costs, and a call over each.
+    #[value(name = "links-200")]
+    Links200,
 }
 
 /// What carries the calls.
@@ -139,6 +164,10 @@ pub(super) enum Job {
     Service,
     /// Is the other end of the limit.
     Limit,
+    /// Starts cells and measures them.
+    Host,
+    /// Is one of a host's cells.
+    Cell,
 }
 
 impl Options {
@@ -149,6 +178,9 @@ impl Options {
         let mut cases = Vec::new();
         for &transport in &self.transports {
             for &scenario in scenarios {
+                if scenario == Scenario::Links200 && transport == Transport::Mem {
+                    continue;
+                }
                 cases.extend(apis.iter().map(|&api| Case { scenario, transport, api, pin: self.pin }));
             }
         }
@@ -158,6 +190,11 @@ impl Options {
     /// How long a row may take.
     pub(super) fn time(&self) -> Duration {
         self.seconds
+    }
+
+    /// How many links a host has.
+    pub(super) fn links(&self) -> u32 {
+        self.links.get()
     }
 
     /// The pause between cold calls.
@@ -184,12 +221,24 @@ impl Case {
 }
 
 impl Scenario {
-    /// Bytes that each call carries in each direction.
+    /// Whether items are received, and no calls made.
+    pub(super) fn streams(self) -> bool {
+        matches!(self, Self::Stream64b | Self::Stream64k | Self::Channels1000)
+    }
+
+    /// Bytes that each call carries in each direction, or each item.
     pub(super) fn payload(self) -> usize {
         match self {
-            Self::UnaryHotRaw | Self::UnaryHot | Self::UnaryCold | Self::UnaryConc64 | Self::IdleCpu => 16,
+            Self::UnaryHotRaw
+            | Self::UnaryHot
+            | Self::UnaryCold
+            | Self::UnaryConc64
+            | Self::IdleCpu
+            | Self::Links200 => 16,
             Self::Echo1k => 1024,
             Self::Echo64k => 64 * 1024,
+            Self::Stream64b | Self::Channels1000 => SMALL,
+            Self::Stream64k => LARGE,
         }
     }
 }
@@ -258,10 +307,24 @@ mod tests {
     }
 
     #[test]
+    fn there_are_no_cells_within_one_process() {
+        let options = parse("--scenario links-200 --transport shm,mem --links 3").unwrap();
+        let transports: Vec<Transport> = options.cases().iter().map(|case| case.transport).collect();
+        assert_eq!(transports, [Transport::Shm; 2]);
+        assert_eq!(options.links(), 3);
+    }
+
+    #[test]
     fn what_means_nothing_is_refused() {
-        for bad in
-            ["--seconds 0", "--seconds -1", "--seconds NaN", "--seconds x", "--seconds 1e400", "--gap-us 0"]
-        {
+        for bad in [
+            "--seconds 0",
+            "--seconds -1",
+            "--seconds NaN",
+            "--seconds x",
+            "--seconds 1e400",
+            "--gap-us 0",
+            "--links 0",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse("--scenario unary-lukewarm").is_err());

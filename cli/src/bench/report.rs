@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::error::BenchError;
+use super::links;
 use super::options::{Case, name};
 use super::pin::Placement;
 use super::rounds::Figures;
@@ -25,6 +26,10 @@ pub(super) struct Row {
     limit_p50_ns: Option<u64>,
     ratio: Option<f64>,
     cpu_ms: f64,
+    links: Option<u32>,
+    start_ms: Option<f64>,
+    link_kib: Option<f64>,
+    link_descriptors: Option<f64>,
 }
 
 impl Row {
@@ -37,6 +42,15 @@ impl Row {
             p999_ns: Some(figures.p999_ns),
             per_second: Some(figures.per_second.round() as u64),
             limit_p50_ns: figures.limit.map(|(p50_ns, _)| p50_ns),
+            ratio: figures.limit.map(|(_, ratio)| rounded(ratio, 1e6)),
+            ..Self::idle(case, figures.cpu)
+        }
+    }
+
+    /// The row of a case in which items were received.
+    pub(super) fn items(case: Case, figures: &Figures) -> Self {
+        Self {
+            per_second: Some(figures.per_second.round() as u64),
             ratio: figures.limit.map(|(_, ratio)| rounded(ratio, 1e6)),
             ..Self::idle(case, figures.cpu)
         }
@@ -56,6 +70,24 @@ impl Row {
             limit_p50_ns: None,
             ratio: None,
             cpu_ms: rounded(cpu.as_secs_f64() * 1e3, 1e3),
+            links: None,
+            start_ms: None,
+            link_kib: None,
+            link_descriptors: None,
+        }
+    }
+
+    /// The row of a case with many links.
+    pub(super) fn links(case: Case, figures: &links::Figures) -> Self {
+        Self {
+            p50_ns: Some(figures.p50_ns),
+            p90_ns: Some(figures.p90_ns),
+            p99_ns: Some(figures.p99_ns),
+            links: Some(figures.links),
+            start_ms: Some(rounded(Duration::from_nanos(figures.start_ns).as_secs_f64() * 1e3, 1e3)),
+            link_kib: Some(rounded(figures.memory_bytes as f64 / 1024.0, 10.0)),
+            link_descriptors: Some(rounded(figures.descriptors, 100.0)),
+            ..Self::idle(case, Duration::from_nanos(figures.idle_cpu_ns))
         }
     }
 }
@@ -106,7 +138,9 @@ impl Report {
     pub(super) fn add(&self, row: &Row) -> Result<(), BenchError> {
         let line = match self {
             Self::Json => serde_json::to_string(row)?,
-            Self::Table => table_line(row),
+            Self::Table => {
+                [table_line(row)].into_iter().chain(links_line(row)).collect::<Vec<_>>().join("\n")
+            }
         };
         Ok(writeln!(io::stdout(), "{line}")?)
     }
@@ -127,6 +161,15 @@ fn table_line(row: &Row) -> String {
         row.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")),
         format!("{:.3}", row.cpu_ms),
     ])
+}
+
+/// What a row says of its links, below it.
+fn links_line(row: &Row) -> Option<String> {
+    let (links, start_ms, kib) = (row.links?, row.start_ms?, row.link_kib?);
+    let descriptors = row.link_descriptors?;
+    Some(format!(
+        "  {links} links, up after {start_ms:.0} ms; each takes {kib:.1} KiB and {descriptors:.2} descriptors of the host"
+    ))
 }
 
 /// Words to the left, figures to the right.
@@ -182,13 +225,29 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&Row::calls(CASE, &figures)).unwrap(),
-            r#"{"scenario":"unary-hot-raw","transport":"shm","api":"async","p50_ns":200,"p90_ns":210,"p99_ns":300,"p999_ns":9000,"per_second":4500000,"limit_p50_ns":150,"ratio":1.333333,"cpu_ms":1.5}"#
+            r#"{"scenario":"unary-hot-raw","transport":"shm","api":"async","p50_ns":200,"p90_ns":210,"p99_ns":300,"p999_ns":9000,"per_second":4500000,"limit_p50_ns":150,"ratio":1.333333,"cpu_ms":1.5,"links":null,"start_ms":null,"link_kib":null,"link_descriptors":null}"#
         );
         let idle = Row::idle(Case { scenario: Scenario::IdleCpu, ..CASE }, Duration::from_micros(120));
         assert_eq!(
             serde_json::to_string(&idle).unwrap(),
-            r#"{"scenario":"idle-cpu","transport":"shm","api":"async","p50_ns":null,"p90_ns":null,"p99_ns":null,"p999_ns":null,"per_second":null,"limit_p50_ns":null,"ratio":null,"cpu_ms":0.12}"#
+            r#"{"scenario":"idle-cpu","transport":"shm","api":"async","p50_ns":null,"p90_ns":null,"p99_ns":null,"p999_ns":null,"per_second":null,"limit_p50_ns":null,"ratio":null,"cpu_ms":0.12,"links":null,"start_ms":null,"link_kib":null,"link_descriptors":null}"#
         );
+        let links = links::Figures {
+            links: 200,
+            start_ns: 1_234_567_890,
+            memory_bytes: 150_000,
+            descriptors: 7.005,
+            idle_cpu_ns: 0,
+            p50_ns: 10,
+            p90_ns: 20,
+            p99_ns: 30,
+        };
+        let links = Row::links(Case { scenario: Scenario::Links200, ..CASE }, &links);
+        assert_eq!(
+            serde_json::to_string(&links).unwrap(),
+            r#"{"scenario":"links-200","transport":"shm","api":"async","p50_ns":10,"p90_ns":20,"p99_ns":30,"p999_ns":null,"per_second":null,"limit_p50_ns":null,"ratio":null,"cpu_ms":0.0,"links":200,"start_ms":1234.568,"link_kib":146.5,"link_descriptors":7.01}"#
+        );
+        assert!(links_line(&links).unwrap().contains("after 1235 ms; each takes 146.5 KiB and 7.0"));
     }
 
     #[test]

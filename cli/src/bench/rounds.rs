@@ -108,7 +108,7 @@ fn figures(compare: Compare, limits: &[Sample], samples: &[Sample], cpu: Duratio
 }
 
 /// The middle one, or the mean of the two in the middle; `None` of none.
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;

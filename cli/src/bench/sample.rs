@@ -58,6 +58,11 @@ impl Sample {
         Self { count: latencies.count(), latencies, elapsed: begin.elapsed() }
     }
 
+    /// So many operations, of which nobody asks how long each took.
+    pub(super) fn of(count: u64, elapsed: Duration) -> Self {
+        Self { latencies: Latencies::new(), count, elapsed }
+    }
+
     /// The same where each operation stands for as many `calls`.
     pub(super) fn each_of(self, calls: usize) -> Self {
         Self { count: self.count * calls as u64, ..self }

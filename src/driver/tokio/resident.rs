@@ -56,7 +56,7 @@ pub(crate) fn start(
         engine: Arc::clone(&engine),
         bell,
         lifeline,
-        timer: Box::pin(tokio::time::sleep_until(tokio::time::Instant::now())),
+        timer: Box::pin(unarmed()),
         timer_at: None,
         to_write: false,
         slots: Slots::default(),
@@ -64,6 +64,11 @@ pub(crate) fn start(
     };
     tokio::spawn(poll_fn(move |cx| task.poll(cx)));
     Ok(engine)
+}
+
+/// A timer that nothing waits for yet.
+fn unarmed() -> Sleep {
+    tokio::time::sleep_until(tokio::time::Instant::now())
 }
 
 /// Waits until the handshake is done.
@@ -201,7 +206,10 @@ impl Task {
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let next = self.engine.peek(|session| session.next_timeout());
         let Some(next) = next else {
-            self.timer_at = None;
+            if self.timer_at.take().is_some() {
+                // Another one: left armed, or put off, this one would wake its runtime for nothing.
+                self.timer.set(unarmed());
+            }
             return Poll::Pending;
         };
         if self.timer_at != Some(next) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use transom::{Client, Server, blocking};
 
-use super::service::{BenchBlockingClient, BenchServer, Mine};
+use super::service::BenchBlockingClient;
 use super::{Operation, check, own_cpu, pin};
 use crate::bench::error::BenchError;
 use crate::bench::limit::IN_FLIGHT;
@@ -17,8 +17,8 @@ use crate::bench::rounds::Subject;
 use crate::bench::sample::{Latencies, Sample, sample};
 
 /// Serves whoever connects first, on a thread of this process.
-pub(super) fn serve_here(address: &str, cpu: Option<usize>) -> Result<(), BenchError> {
-    let listener = Server::new(address, BenchServer::new(Mine::new())).bind_blocking()?;
+pub(super) fn serve_here(server: Server, cpu: Option<usize>) -> Result<(), BenchError> {
+    let listener = server.bind_blocking()?;
     thread::Builder::new().name("bench-server".to_owned()).spawn(move || -> Result<(), BenchError> {
         // The session's own thread is started from here, and so runs where this one does.
         pin::pin(cpu)?;

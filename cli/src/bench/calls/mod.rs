@@ -1,24 +1,26 @@
 //! The calls that are measured: the service, where it runs, and who calls it.
 
 mod blocking;
-mod service;
+mod directory;
+mod items;
+pub(super) mod service;
+mod source;
 mod tasks;
 
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use transom::{Server, Session};
+use transom::{Limits, Options, Server, Session};
 
 use super::driver::Driver;
 use super::error::BenchError;
-use super::options::{Case, Job, Scenario, Transport, name};
+use super::options::{CHANNELS, Case, Job, Scenario, Transport, name};
 use super::peer::{Peer, Starter};
 use super::pin::{self, Placement};
 use super::rounds::Subject;
+use directory::Directory;
 use service::{BenchServer, Mine};
+use source::{SourceServer, Tap};
 
 /// One call of a scenario.
 #[derive(Debug)]
@@ -35,7 +37,14 @@ impl Operation {
             Scenario::UnaryHotRaw | Scenario::Echo1k | Scenario::Echo64k => {
                 Self::Echo(vec![0x5A; scenario.payload()])
             }
-            Scenario::UnaryHot | Scenario::UnaryCold | Scenario::UnaryConc64 | Scenario::IdleCpu => Self::Add,
+            Scenario::UnaryHot
+            | Scenario::UnaryCold
+            | Scenario::UnaryConc64
+            | Scenario::IdleCpu
+            | Scenario::Links200
+            | Scenario::Stream64b
+            | Scenario::Stream64k
+            | Scenario::Channels1000 => Self::Add,
         }
     }
 }
@@ -51,29 +60,54 @@ pub(super) fn open<'a>(
     let address = match case.transport {
         Transport::Mem => format!("mem:bench-{}", std::process::id()),
         Transport::Shm | Transport::Unix => {
-            format!("{}:{}", name(case.transport), directory.0.join("socket").display())
+            format!("{}:{}", name(case.transport), directory.socket().display())
         }
     };
     let server = match (case.transport, driver) {
         (Transport::Mem, Driver::Tokio(runtime)) => {
-            tasks::serve_here(&address, runtime)?;
+            tasks::serve_here(server_of(&address, case), runtime)?;
             None
         }
         (Transport::Mem, Driver::Threads) => {
-            blocking::serve_here(&address, placement.server)?;
+            blocking::serve_here(server_of(&address, case), placement.server)?;
             None
         }
         _ => Some(Peer::start(Job::Service, case, placement.server, Some(&address))?),
     };
     Ok(match driver {
+        Driver::Tokio(runtime) if case.scenario.streams() => {
+            Box::new(items::Items::connect(&address, case, server, runtime)?)
+        }
+        Driver::Threads if case.scenario.streams() => {
+            Box::new(items::BlockingItems::connect(&address, case, server)?)
+        }
         Driver::Tokio(runtime) => Box::new(tasks::Calls::connect(&address, case, server, gap, runtime)?),
         Driver::Threads => Box::new(blocking::Calls::connect(&address, case, server, gap)?),
     })
 }
 
+/// What serves a case.
+fn server_of(address: &str, case: Case) -> Server {
+    let bench = BenchServer::new(Mine::new());
+    let server = match case.scenario.streams() {
+        true => Server::new(address, (bench, SourceServer::new(Tap(case.api)))),
+        false => Server::new(address, bench),
+    };
+    server.options(options(case))
+}
+
+/// What both sides of a case open their session with.
+fn options(case: Case) -> Options {
+    let mut limits = Limits::default();
+    if case.scenario == Scenario::Channels1000 {
+        limits.channels = CHANNELS as u32;
+    }
+    Options::new().limits(limits)
+}
+
 /// The other process's part: serves at `address` for ever.
-pub(super) fn serve(address: &str, driver: &Driver, starter: Starter) -> Result<(), BenchError> {
-    let server = Server::new(address, BenchServer::new(Mine::new()));
+pub(super) fn serve(address: &str, case: Case, driver: &Driver, starter: Starter) -> Result<(), BenchError> {
+    let server = server_of(address, case);
     match driver {
         Driver::Tokio(runtime) => runtime.block_on(async {
             let listener = server.bind()?;
@@ -90,7 +124,7 @@ pub(super) fn serve(address: &str, driver: &Driver, starter: Starter) -> Result<
 
 /// Makes sure that calls are carried by what was asked for: figures of a fallback would be taken for those of
 /// shared memory.
-fn check(case: Case, session: &Session) -> Result<(), BenchError> {
+pub(super) fn check(case: Case, session: &Session) -> Result<(), BenchError> {
     let found = session.transport();
     match (case.transport, &found) {
         (Transport::Shm, transom::Transport::Shm)
@@ -101,25 +135,7 @@ fn check(case: Case, session: &Session) -> Result<(), BenchError> {
 }
 
 /// The CPU time that this process has used.
-fn own_cpu() -> Duration {
+pub(super) fn own_cpu() -> Duration {
     // Never negative: it began at zero.
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
-}
-
-/// A directory for one socket, there until both sides have met.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn create() -> Result<Self, BenchError> {
-        let path = std::env::temp_dir().join(format!("transom-bench-{}", std::process::id()));
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // What the system cleans up in the end is no reason to fail.
-        let _removed = fs::remove_dir_all(&self.0);
-    }
 }

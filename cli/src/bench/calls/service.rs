@@ -7,7 +7,7 @@ use crate::bench::limit::IN_FLIGHT;
 
 /// What there is to call.
 #[transom::service]
-pub(super) trait Bench {
+pub(in crate::bench) trait Bench {
     /// The same bytes again.
     fn echo(&self, bytes: &[u8]) -> Vec<u8>;
     /// The sum.
@@ -19,12 +19,12 @@ pub(super) trait Bench {
 }
 
 /// Does as little as can be done.
-pub(super) struct Mine {
+pub(in crate::bench) struct Mine {
     together: Barrier,
 }
 
 impl Mine {
-    pub(super) fn new() -> Self {
+    pub(in crate::bench) fn new() -> Self {
         Self { together: Barrier::new(IN_FLIGHT) }
     }
 }

@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 use transom::{Client, Server};
 
-use super::service::{BenchClient, BenchServer, Mine};
+use super::service::BenchClient;
 use super::{Operation, check, own_cpu};
 use crate::bench::error::BenchError;
 use crate::bench::limit::IN_FLIGHT;
@@ -18,9 +18,9 @@ use crate::bench::rounds::Subject;
 use crate::bench::sample::{Latencies, Sample, sample_async};
 
 /// Serves whoever connects, as a task of `runtime`.
-pub(super) fn serve_here(address: &str, runtime: &Runtime) -> Result<(), BenchError> {
+pub(super) fn serve_here(server: Server, runtime: &Runtime) -> Result<(), BenchError> {
     let _entered = runtime.enter();
-    let listener = Server::new(address, BenchServer::new(Mine::new())).bind()?;
+    let listener = server.bind()?;
     runtime.spawn(listener.run());
     Ok(())
 }

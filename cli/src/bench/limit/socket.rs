@@ -110,7 +110,7 @@ pub(super) fn answer_async(starter: UnixStream, bytes: usize, runtime: &Runtime)
 }
 
 /// The socket in the current runtime's event loop.
-fn watched(socket: UnixStream) -> Result<tokio::net::UnixStream, BenchError> {
+pub(super) fn watched(socket: UnixStream) -> Result<tokio::net::UnixStream, BenchError> {
     socket.set_nonblocking(true)?;
     Ok(tokio::net::UnixStream::from_std(socket)?)
 }
