@@ -103,7 +103,7 @@ impl Options {
     }
 
     /// Ends the session when nothing has happened on it for this long, at the latest after twice the time. Keepalive does
-    /// not count.
+    /// not count; a call in flight and an open channel do.
     #[must_use]
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.idle = Some(time);
