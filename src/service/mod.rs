@@ -15,8 +15,10 @@ mod coop;
 mod descriptor;
 mod dispatcher;
 mod error;
+mod flight;
 mod opening;
 pub mod private;
+mod response;
 mod session;
 #[cfg(all(test, feature = "macros", feature = "tokio"))]
 mod tests;
@@ -36,4 +38,5 @@ pub use dispatcher::Service;
 pub(crate) use dispatcher::dispatcher;
 pub use error::CallError;
 pub use opening::{ConnectionError, OpenConnection};
+pub use response::Response;
 pub use session::{Client, Session};
