@@ -34,6 +34,8 @@ pub use ends::{EndError, Ends, Receiver, Sender};
 pub(crate) use item::ItemCodec;
 pub use message::Encode;
 pub(crate) use message::Message;
+#[cfg(any(fuzzing, test))]
+pub(crate) use pick::AsFacet;
 pub use pick::{Codec, Pick, PickFacet, PickPlain};
 use plain::Plain;
 

@@ -248,18 +248,6 @@ impl Transmit for Sender {
         self.transmit.has_room_for(descriptors) && self.shared.passes(Direction::Outgoing)
     }
 
-    fn cells(&self) -> u32 {
-        self.transmit.cells()
-    }
-
-    fn own_cell(&self, index: u32) -> Option<&AtomicU64> {
-        self.transmit.own_cell(index)
-    }
-
-    fn peer_cell(&self, index: u32) -> Option<PeerWord<'_>> {
-        self.transmit.peer_cell(index)
-    }
-
     fn publish(&mut self) -> bool {
         !self.shared.is_cut() && self.transmit.publish()
     }

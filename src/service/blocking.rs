@@ -62,5 +62,6 @@ pub(super) fn call<A: Arguments>(
     let mut flight = Flight::new(connection, ends);
     flight.metadata.clone_from(&options.metadata);
     flight.deadline = options.deadline.and_then(|time| Instant::now().checked_add(time));
-    outcome::<A>(connection, flight.block(A::method().into(), &body))
+    let answer = flight.block(A::method().into(), &body);
+    outcome::<A>(flight.over(), answer)
 }

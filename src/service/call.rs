@@ -80,7 +80,7 @@ impl<'a, A: Arguments> Call<'a, A> {
     /// As for the call itself: dropping this cancels it.
     pub async fn response(mut self) -> Result<Response<A::Output>, CallError<A::Error>> {
         let answer = poll_fn(|cx| cooperate(cx, |cx| self.poll_answer(cx))).await?;
-        response::response::<A>(self.flight.connection, answer)
+        response::response::<A>(self.flight.over(), answer)
     }
 
     /// Like [`response`](Self::response), on this thread and without a runtime.
@@ -88,10 +88,10 @@ impl<'a, A: Arguments> Call<'a, A> {
     /// # Errors
     /// [`CallError`] says how it failed.
     pub fn blocking_response(self) -> Result<Response<A::Output>, CallError<A::Error>> {
-        let Self { flight, body } = self;
+        let Self { mut flight, body } = self;
         let body = body.map_err(|error| CallError::unencodable(&error))?;
-        let connection = flight.connection;
-        response::response::<A>(connection, flight.block(A::method().into(), &body))
+        let answer = flight.block(A::method().into(), &body);
+        response::response::<A>(flight.over(), answer)
     }
 
     #[inline]
@@ -110,7 +110,7 @@ impl<A: Arguments> Future for Call<'_, A> {
         // Most answers come within the poll that looks for them.
         cooperate(cx, |cx| {
             let call = &mut *self;
-            call.poll_answer(cx).map(|answer| outcome::<A>(call.flight.connection, answer?))
+            call.poll_answer(cx).map(|answer| outcome::<A>(call.flight.over(), answer?))
         })
     }
 }

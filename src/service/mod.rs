@@ -18,6 +18,7 @@ mod error;
 mod flight;
 mod opening;
 pub mod private;
+mod renewal;
 mod response;
 mod session;
 #[cfg(all(test, feature = "macros", feature = "tokio"))]
@@ -38,5 +39,6 @@ pub use dispatcher::Service;
 pub(crate) use dispatcher::dispatcher;
 pub use error::CallError;
 pub use opening::{ConnectionError, OpenConnection};
+pub(crate) use renewal::{Renewal, Renewing};
 pub use response::Response;
 pub use session::{Client, Session};

@@ -10,12 +10,16 @@ use super::{
 use crate::link::{Buffer, Frame, Full, Header, Peer as Other, Transmit, Transport};
 
 /// Echoes its argument.
-pub(crate) static ECHO: Method = Method { id: 7, service: "sim", name: "echo", types: || 1 };
+pub(crate) static ECHO: Method =
+    Method { id: 7, service: "sim", name: "echo", types: || 1, idempotent: false };
 /// Served by nobody.
-pub(crate) static MISSING: Method = Method { id: 8, service: "sim", name: "missing", types: || 1 };
+pub(crate) static MISSING: Method =
+    Method { id: 8, service: "sim", name: "missing", types: || 1, idempotent: false };
 /// Known to both sides with different types.
-pub(crate) static DIFFERS: Method = Method { id: 9, service: "sim", name: "differs", types: || 1 };
-static DIFFERS_HERE: Method = Method { id: 9, service: "sim", name: "differs", types: || 2 };
+pub(crate) static DIFFERS: Method =
+    Method { id: 9, service: "sim", name: "differs", types: || 1, idempotent: false };
+static DIFFERS_HERE: Method =
+    Method { id: 9, service: "sim", name: "differs", types: || 2, idempotent: false };
 
 /// One direction of the simulated link.
 #[derive(Default)]

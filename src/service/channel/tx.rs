@@ -109,7 +109,7 @@ impl<T: Item> Tx<T> {
         I: IntoIterator<Item = T>,
     {
         let mut sending = SendingAll::new(self, items.into_iter());
-        let sent = poll_fn(|cx| cooperate(cx, |cx| sending.poll(cx))).await;
+        let sent = poll_fn(|cx| sending.poll(cx)).await;
         sending.outcome(sent)
     }
 
