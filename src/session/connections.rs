@@ -74,12 +74,6 @@ impl Connections {
         all.map(|connection| connection.channels.kept()).sum()
     }
 
-    /// Whether there are no virtual ones, and nothing is kept of any.
-    #[cfg(any(fuzzing, test))]
-    pub(super) fn is_root_alone(&self) -> bool {
-        self.others.is_empty()
-    }
-
     /// How many are live that were opened by the side with this parity.
     fn opened_by(&self, role: Role) -> usize {
         let live = |connection: &&Connection| !matches!(connection.stage, Stage::Over { untold: false, .. });

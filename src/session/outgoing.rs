@@ -75,11 +75,6 @@ impl Outgoing {
         self.calls.len() == 1
     }
 
-    /// How many callers' answers are awaited or to be fetched.
-    pub(super) fn count(&self) -> usize {
-        self.calls.len()
-    }
-
     /// A message that had to wait is wholly in the link.
     pub(super) fn sent(&mut self, id: u64) {
         if let Some(call) = self.calls.get_mut(&id) {

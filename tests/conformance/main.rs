@@ -1,5 +1,5 @@
-//! What holds on every link alike: each test runs over shared memory, Unix sockets, TCP and within a process, with the same
-//! session on top. Tests bear the names of what they show.
+//! What holds on every link alike: each test runs over shared memory, Unix sockets, TCP and within a process, with the
+//! same session on top. Tests bear the names of what they show.
 
 // The tests are named by a macro alone.
 #![allow(unreachable_pub)]
