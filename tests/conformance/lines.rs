@@ -47,6 +47,11 @@ pub struct Far {
 pub struct Shared(pub Arc<Far>);
 
 impl Shared {
+    /// Has this stream be the next, after those that are there.
+    pub async fn put(&self, stream: Box<dyn Stream>) {
+        self.0.streams.lock().await.push_back(stream);
+    }
+
     async fn next(&self) -> Box<dyn Stream> {
         self.0.streams.lock().await.pop_front().expect("the test has put one there")
     }
@@ -171,7 +176,7 @@ impl Line {
         client: &TunnelsClient,
         far: &Shared,
     ) -> Self {
-        far.0.streams.lock().await.push_back(behind);
+        far.put(behind).await;
         let ((tunnel, passed), client) = (tunnel_pair(), client.clone());
         let far =
             tokio::spawn(async move { client.pump(passed).await.unwrap_or_else(|error| error.to_string()) });

@@ -79,7 +79,7 @@ pub async fn n14_half_close_is_kept_both_ways(link: Link) {
 pub async fn n14_a_tunnel_comes_in_a_result(link: Link) {
     let (_scene, client, far) = tunnels(link, Options::new()).await;
     let (mut there, behind) = sockets(Socket::Unix).await;
-    far.0.streams.lock().await.push_back(behind);
+    far.put(behind).await;
     let mut stream = client.dial().await.expect("answers").into_stream();
     stream.write_all(b"ask").await.expect("a tunnel");
     let mut asked = [0; 3];
