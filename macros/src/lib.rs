@@ -26,6 +26,10 @@ use proc_macro::TokenStream;
 /// `#[transom(spawn)]` on a method makes its handlers run as tasks of their own from the start, rather than
 /// being polled once where the request arrived: for handlers that compute for long.
 ///
+/// `#[transom(idempotent)]` says that running the method twice does no more than running it once: a client that
+/// reconnects repeats such a call when its session ends before the answer has come. Others it repeats only if they
+/// surely did not run.
+///
 /// The names of service and method identify a method on the wire: renaming either changes it.
 #[proc_macro_attribute]
 pub fn service(arguments: TokenStream, item: TokenStream) -> TokenStream {

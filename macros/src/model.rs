@@ -29,6 +29,8 @@ pub(crate) struct Method {
     pub(crate) is_async: bool,
     /// Its handlers run as tasks of their own from the start.
     pub(crate) spawn: bool,
+    /// Running it twice does no more than running it once.
+    pub(crate) idempotent: bool,
     /// The context parameter as declared.
     pub(crate) context: Option<TokenStream>,
     pub(crate) arguments: Vec<Argument>,

@@ -122,7 +122,7 @@ fn read_method(item: TraitItemFn, service: &Ident, wire_service: &str) -> Result
         }
     }
     let (returns, output, error) = read_output(&sig.output)?;
-    let (attributes, spawn) = read_attributes(attrs)?;
+    let (attributes, Marks { spawn, idempotent }) = read_attributes(attrs)?;
     let wire_name = kebab(&sig.ident.unraw().to_string());
     let method = Method {
         docs: docs(&attributes),
@@ -131,6 +131,7 @@ fn read_method(item: TraitItemFn, service: &Ident, wire_service: &str) -> Result
         id: method_id(wire_service, &wire_name),
         is_async: sig.asyncness.is_some(),
         spawn,
+        idempotent,
         context,
         arguments,
         returns,
@@ -231,18 +232,26 @@ fn read_output(output: &ReturnType) -> Result<(Type, Type, Option<Type>)> {
     }
 }
 
-/// The attributes that stay on the method, and whether it is spawned.
-fn read_attributes(attributes: Vec<Attribute>) -> Result<(Vec<Attribute>, bool)> {
-    let mut spawn = false;
+/// What `#[transom(..)]` says about a method.
+#[derive(Default)]
+struct Marks {
+    spawn: bool,
+    idempotent: bool,
+}
+
+/// The attributes that stay on the method, and how it is marked.
+fn read_attributes(attributes: Vec<Attribute>) -> Result<(Vec<Attribute>, Marks)> {
+    let mut marks = Marks::default();
     let mut kept = Vec::new();
     for attribute in attributes {
         if attribute.path().is_ident("transom") {
             attribute.parse_nested_meta(|meta| {
-                if meta.path.is_ident("spawn") {
-                    spawn = true;
-                    return Ok(());
+                match () {
+                    () if meta.path.is_ident("spawn") => marks.spawn = true,
+                    () if meta.path.is_ident("idempotent") => marks.idempotent = true,
+                    () => return Err(meta.error("only `spawn` and `idempotent` are known here")),
                 }
-                Err(meta.error("only `spawn` is known here"))
+                Ok(())
             })?;
         } else if attribute.path().is_ident("cfg") || attribute.path().is_ident("cfg_attr") {
             return Err(Error::new_spanned(
@@ -253,7 +262,7 @@ fn read_attributes(attributes: Vec<Attribute>) -> Result<(Vec<Attribute>, bool)>
             kept.push(attribute);
         }
     }
-    Ok((kept, spawn))
+    Ok((kept, marks))
 }
 
 fn docs(attributes: &[Attribute]) -> String {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use facet::Facet;
 
 use super::{
-    Codec, DecodeError, EncodeError, End, EndError, Ends, ItemCodec, Pick, PickFacet as _, PickPlain as _,
-    Reader, Receiver, Sender, describe, types_hash,
+    AsFacet, Codec, DecodeError, EncodeError, End, EndError, Ends, ItemCodec, Pick, PickFacet as _,
+    PickPlain as _, Reader, Receiver, Sender, describe, types_hash,
 };
 
 /// An end that is sent on, as the service layer might make it.
@@ -95,7 +95,7 @@ fn seen(ends: &Ends) -> Vec<(bool, Option<u32>)> {
 
 /// Passes a value on: both sides find ends of these kinds in it, and with the same numbers. Gives back what is decoded.
 fn pass<'a, T: Facet<'a>>(value: &T, bytes: &'a mut Vec<u8>, kinds: &str) -> T {
-    let codec = super::pick::AsFacet;
+    let codec = AsFacet;
     let mut ends = Ends::new();
     Codec::<T>::ends(codec, value, &mut ends);
     ends.number().expect("passed for the first time");
@@ -169,7 +169,7 @@ fn what_is_not_encoded_is_not_passed_on() {
     }
     let half = Half { passed: tx(), kept: tx() };
     let mut ends = Ends::new();
-    super::pick::AsFacet.ends(&half, &mut ends);
+    AsFacet.ends(&half, &mut ends);
     ends.number().expect("passed for the first time");
     assert_eq!(seen(&ends), [(true, Some(0))]);
     assert_eq!((half.passed.end.number(), half.kept.end.number()), (Some(0), None));
@@ -195,20 +195,20 @@ fn types_without_ends_cost_no_walk() {
 
 fn encode<T: Facet<'static>>(value: &T) -> Result<Vec<u8>, EncodeError> {
     let mut bytes = Vec::new();
-    super::pick::AsFacet.encode(value, &mut bytes).map(|()| bytes)
+    AsFacet.encode(value, &mut bytes).map(|()| bytes)
 }
 
 #[test]
 fn an_end_is_passed_on_once() {
     let once = tx();
     let mut ends = Ends::new();
-    super::pick::AsFacet.ends(&once, &mut ends);
-    super::pick::AsFacet.ends(&once, &mut ends);
+    AsFacet.ends(&once, &mut ends);
+    AsFacet.ends(&once, &mut ends);
     assert_eq!(ends.number(), Err(EndError::Taken), "not twice in one message");
     assert_eq!(ends.number(), Err(EndError::Taken), "and not in two");
     let back = passes!(Tx<u8>, "t": tx());
     let mut ends = Ends::new();
-    super::pick::AsFacet.ends(&back, &mut ends);
+    AsFacet.ends(&back, &mut ends);
     assert_eq!(ends.number(), Err(EndError::Taken), "nor to a third when it came from another");
 }
 
@@ -237,22 +237,21 @@ fn an_end_that_cannot_be_found_is_not_encoded() {
     }
     let hides = Hides(Arc::new(tx()));
     let mut ends = Ends::new();
-    super::pick::AsFacet.ends(&vec![hides.clone()], &mut ends);
+    AsFacet.ends(&vec![hides.clone()], &mut ends);
     assert!(ends.is_empty());
     let error = encode(&vec![hides]).expect_err("it stands for something with ends");
     assert!(matches!(error, EncodeError::Ends(EndError::Hidden { ty: "Hides" })), "{error:?}");
-    let decoded: Result<Vec<Hides>, _> = super::pick::AsFacet.decode(&mut Reader::new(&[1, 0]));
+    let decoded: Result<Vec<Hides>, _> = AsFacet.decode(&mut Reader::new(&[1, 0]));
     assert!(matches!(decoded, Err(DecodeError::Ends(EndError::Hidden { .. }))), "{decoded:?}");
 }
 
 #[test]
 fn numbers_that_no_end_has_are_refused() {
     for bytes in [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0x80, 0x80, 0x80, 0x80, 0x10], &[0x80]] {
-        let decoded: Result<Tx<u8>, _> = super::pick::AsFacet.decode(&mut Reader::new(bytes));
+        let decoded: Result<Tx<u8>, _> = AsFacet.decode(&mut Reader::new(bytes));
         assert!(matches!(decoded, Err(DecodeError::Shape(_))), "{bytes:?}: {decoded:?}");
     }
-    let last: Result<Rx<u8>, _> =
-        super::pick::AsFacet.decode(&mut Reader::new(&[0xfe, 0xff, 0xff, 0xff, 0x0f]));
+    let last: Result<Rx<u8>, _> = AsFacet.decode(&mut Reader::new(&[0xfe, 0xff, 0xff, 0xff, 0x0f]));
     assert_eq!(last.expect("as large as can be").end.number(), Some(u32::MAX - 1));
 }
 

@@ -23,10 +23,10 @@ use crate::session::{
 };
 use crate::sys;
 
-static ECHO: Method = Method { id: 1, service: "test", name: "echo", types: || 1 };
-static PANIC: Method = Method { id: 2, service: "test", name: "panic", types: || 1 };
-static NEVER: Method = Method { id: 3, service: "test", name: "never", types: || 1 };
-static LATER: Method = Method { id: 4, service: "test", name: "later", types: || 1 };
+static ECHO: Method = Method { id: 1, service: "test", name: "echo", types: || 1, idempotent: false };
+static PANIC: Method = Method { id: 2, service: "test", name: "panic", types: || 1, idempotent: false };
+static NEVER: Method = Method { id: 3, service: "test", name: "never", types: || 1, idempotent: false };
+static LATER: Method = Method { id: 4, service: "test", name: "later", types: || 1, idempotent: false };
 
 /// Answers with the argument, at once or after one wake-up; panics; never answers.
 struct Echo;

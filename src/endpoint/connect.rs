@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::open::{Opening, open_blocking, open_mem_blocking};
 use super::patience::Patience;
+use super::reconnect::Reconnect;
 use super::tcp::{self, Place};
 use super::{ConnectError, OpenError, Options};
 use crate::driver::Dispatch;
@@ -51,6 +52,7 @@ pub struct Connector {
     dispatch: Arc<dyn Dispatch>,
     serves: bool,
     waits: Option<Duration>,
+    reconnects: Option<Duration>,
 }
 
 impl Connector {
@@ -65,7 +67,14 @@ impl Connector {
     }
 
     fn with(address: Result<Address, AddressError>) -> Self {
-        Self { address, options: Options::new(), dispatch: dispatcher(()), serves: false, waits: None }
+        Self {
+            address,
+            options: Options::new(),
+            dispatch: dispatcher(()),
+            serves: false,
+            waits: None,
+            reconnects: None,
+        }
     }
 
     /// Opens the session with these options.
@@ -90,6 +99,27 @@ impl Connector {
         self
     }
 
+    /// Has the client that is connected outlive its session: when that has ended, the next call opens another one, and waits
+    /// so long for somebody to be there, as with [`wait_for_service`](Self::wait_for_service). Calls that come meanwhile wait
+    /// for the same one.
+    ///
+    /// A call in flight when its session ends is made again if it surely did not run, or if its method is marked
+    /// `#[transom(idempotent)]` and has no channels; else it ends as disconnected. Its deadline counts from the start, and
+    /// over all of it. What the client's session and connection say is about the first one; what is opened on that, and
+    /// channels, end with it.
+    pub fn reconnect_within(mut self, total: Duration) -> Self {
+        self.reconnects = Some(total);
+        self
+    }
+
+    /// A client over the first session, that reconnects if it was told to.
+    fn client<C: Client>(self, session: Session) -> C {
+        match self.reconnects {
+            None => session.client(),
+            Some(total) => session.renewed_by(Reconnect::new(self, total, session.clone())).client(),
+        }
+    }
+
     /// Connects, for one service of the peer.
     ///
     /// # Errors
@@ -102,7 +132,8 @@ impl Connector {
     /// Dropped before it is done, it leaves nothing behind.
     #[cfg(feature = "tokio")]
     pub async fn connect<C: Client>(self) -> Result<C, ConnectError> {
-        Ok(self.session().await?.client())
+        let session = self.open().await?;
+        Ok(self.client(session))
     }
 
     /// Connects.
@@ -117,6 +148,12 @@ impl Connector {
     /// Dropped before it is done, it leaves nothing behind.
     #[cfg(feature = "tokio")]
     pub async fn session(self) -> Result<Session, ConnectError> {
+        self.open().await
+    }
+
+    /// Connects, in as many attempts as it may take.
+    #[cfg(feature = "tokio")]
+    pub(super) async fn open(&self) -> Result<Session, ConnectError> {
         use super::open::runtime_now;
         let mut patience = Patience::new(self.waits, runtime_now());
         loop {
@@ -172,7 +209,8 @@ impl Connector {
     /// # Errors
     /// [`ConnectError`].
     pub fn connect_blocking<C: Client>(self) -> Result<C, ConnectError> {
-        Ok(self.session_blocking()?.client())
+        let session = self.open_blocking(None)?;
+        Ok(self.client(session))
     }
 
     /// Connects without a runtime. The session has a thread of its own if something is served on it.
@@ -180,7 +218,15 @@ impl Connector {
     /// # Errors
     /// [`ConnectError`].
     pub fn session_blocking(self) -> Result<Session, ConnectError> {
-        let mut patience = Patience::new(self.waits, Instant::now());
+        self.open_blocking(None)
+    }
+
+    /// Connects, in as many attempts as it may take, and at the latest by `until`.
+    pub(super) fn open_blocking(&self, until: Option<Instant>) -> Result<Session, ConnectError> {
+        let now = Instant::now();
+        let left = until.map(|until| until.saturating_duration_since(now));
+        let mut patience =
+            Patience::new(self.waits.map(|total| left.map_or(total, |left| left.min(total))), now);
         loop {
             let error = match self.attempt_blocking(patience.cap(self.options.open_until(Instant::now()))) {
                 Ok(session) => return Ok(session),

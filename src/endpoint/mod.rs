@@ -12,6 +12,7 @@ mod listener;
 mod open;
 mod options;
 mod patience;
+mod reconnect;
 mod server;
 mod tcp;
 

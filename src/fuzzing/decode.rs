@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use facet::Facet;
 
-use crate::codec::{Codec as _, DecodeError, Pick, PickFacet as _, PickPlain as _, Reader};
+use crate::codec::{
+    AsFacet, Codec as _, DecodeError, EndError, Ends, ItemCodec, Pick, PickFacet as _, PickPlain as _, Reader,
+};
+use crate::service::{Rx, Tx};
 
 /// Whether `$bytes` are a whole `$type`. If they are, encoding it gives what the reference encodes, and decoding
 /// that gives the value again.
@@ -37,6 +40,46 @@ macro_rules! is_whole {
     }};
 }
 
+/// Whether `$bytes` are a whole item of `$type`: they are if they are a value of that type. Encoding it gives them again.
+macro_rules! is_item {
+    ($type:ty, $bytes:expr) => {{
+        let mut from = Reader::new($bytes);
+        let decoded: Result<$type, DecodeError> = (&&Pick::<$type>::NEW).pick().decode(&mut from);
+        let expected = decoded.is_ok() && from.end().is_ok();
+        let codec = ItemCodec::<$type>::new();
+        let item = codec.decode($bytes);
+        assert_eq!(item.is_ok(), expected, "{item:?}");
+        if let Ok(item) = &item {
+            let mut again = Vec::new();
+            codec.encode(item, &mut again).expect("what was decoded can be encoded");
+            assert_eq!(again, $bytes);
+            assert_eq!(codec.size(item), Some(again.len()));
+        }
+        item.is_ok()
+    }};
+}
+
+/// Whether `bytes` are a whole value with channel ends. If they are, each end has a number, and encoding it gives a value
+/// whose ends have the same.
+fn has_ends(bytes: &[u8]) -> bool {
+    let numbers = |bytes| {
+        let mut from = Reader::new(bytes);
+        let value: Vec<Ended> = AsFacet.decode(&mut from).ok()?;
+        from.end().ok()?;
+        let mut ends = Ends::new();
+        AsFacet.ends(&value, &mut ends);
+        let count: usize = value.iter().map(|ended| 1 + usize::from(ended.rx.is_some())).sum();
+        assert_eq!(ends.iter().len(), count);
+        assert!(ends.is_empty() || ends.number() == Err(EndError::Taken), "they came in a message");
+        Some((ends.iter().map(|end| end.number().expect("one was decoded")).collect::<Vec<_>>(), value))
+    };
+    let Some((found, value)) = numbers(bytes) else { return false };
+    let mut again = Vec::new();
+    AsFacet.encode(&value, &mut again).expect("what was decoded can be encoded");
+    assert_eq!(numbers(&again).map(|(numbers, _)| numbers), Some(found));
+    true
+}
+
 /// A value: one byte says its type, the rest are to be it. Gives back whether they are.
 #[allow(clippy::needless_borrow, reason = "the references choose the codec")]
 pub fn decode(data: &[u8]) -> bool {
@@ -62,6 +105,10 @@ pub fn decode(data: &[u8]) -> bool {
         17 => is_whole!(BTreeMap<String, u32>, bytes),
         18 => is_whole!(Chain, bytes),
         19 => is_whole!(Tree, bytes),
+        20 => has_ends(bytes),
+        21 => is_item!((u32, String), bytes),
+        22 => is_item!([[f32; 2]; 3], bytes),
+        23 => is_item!(Vec<i64>, bytes),
         _ => false,
     }
 }
@@ -79,6 +126,13 @@ enum Form {
     Empty,
     Circle(f64),
     Square { side: u32, at: Option<Point> },
+}
+
+/// With one channel end, or two.
+#[derive(Facet, Debug)]
+struct Ended {
+    tx: Tx<u64>,
+    rx: Option<Rx<Point>>,
 }
 
 /// Of which a few bytes could announce any number.

@@ -36,10 +36,6 @@ pub(crate) trait Transmit: Send {
     fn commit(&mut self, header: &Header);
 
     /// Whether descriptors can go with frames.
-    #[cfg_attr(
-        not(any(test, feature = "testing")),
-        expect(dead_code, reason = "sessions pass no descriptors yet")
-    )]
     fn carries_descriptors(&self) -> bool {
         false
     }

@@ -432,39 +432,3 @@ impl Signal for Shared {
         false
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::link::Kind;
-    use rustix::net::{AddressFamily, SocketType, sockopt};
-    use std::io::{Read as _, Write as _};
-    use std::net::TcpStream;
-
-    #[test]
-    fn what_a_tcp_link_has_sent_arrives_although_the_peer_speaks_after_its_end() {
-        const FRAMES: usize = 3;
-        let (listener, address) = sys::tcp::listen(&["127.0.0.1:0".parse().unwrap()]).unwrap();
-        let peer = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        // So little that all but the first of it stays in the kernel on this side.
-        sockopt::set_socket_recv_buffer_size(&peer, 4096).unwrap();
-        rustix::net::connect(&peer, &address).unwrap();
-        let mut peer = TcpStream::from(peer);
-        peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let (socket, _) = sys::socket::accept(&listener).unwrap();
-        sockopt::set_socket_send_buffer_size(&socket, FRAMES * MAX_PAYLOAD).unwrap();
-
-        let Link { mut transmit, receive, signal } = tcp(socket).unwrap();
-        for _ in 0..FRAMES {
-            transmit.reserve(MAX_PAYLOAD).unwrap();
-            let length = MAX_PAYLOAD as u32;
-            transmit.commit(&Header { length, ..Header::new(Kind::Response) });
-            transmit.publish();
-            assert!(transmit.has_drained(), "the kernel has it all");
-        }
-        signal.hang_up();
-        drop((transmit, receive));
-        peer.write_all(b"late").unwrap();
-        assert_eq!(peer.read_to_end(&mut Vec::new()).unwrap(), FRAMES * (Header::LEN + MAX_PAYLOAD));
-    }
-}

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::call::outcome;
 use super::channel::Departing;
+use super::flight::Flight;
 use super::private::Arguments;
+use super::response::outcome;
 use super::{CallError, Connection};
 use crate::codec::Message;
-use crate::session::{CallRequest, Metadata, Started};
+use crate::session::Metadata;
 
 /// What goes along with every call of a blocking client.
 ///
@@ -43,7 +44,7 @@ impl CallOptions {
 
     /// Sends `metadata` along with each call.
     #[must_use]
-    pub fn metadata(mut self, metadata: Metadata) -> Self {
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
         self
     }
@@ -56,22 +57,11 @@ pub(super) fn call<A: Arguments>(
     options: &CallOptions,
     arguments: A,
 ) -> Result<A::Output, CallError<A::Error>> {
-    let mut ends = Departing::of(&arguments).map_err(|error| CallError::unencodable(&error))?;
+    let ends = Departing::of(&arguments).map_err(|error| CallError::unencodable(&error))?;
     let body = Message::new(arguments).map_err(|error| CallError::unencodable(&error))?;
-    let started = connection.calls().start_blocking(&CallRequest {
-        connection: connection.id(),
-        method: A::method().into(),
-        body: &body,
-        metadata: &options.metadata,
-        channels: &ends.wishes(),
-        deadline: options.deadline.and_then(|time| Instant::now().checked_add(time)),
-    });
-    let answer = match started {
-        Ok(Started { call, first_channel }) => {
-            ends.bind(connection, first_channel);
-            connection.calls().answer_blocking(call)
-        }
-        Err(answer) => answer,
-    };
-    outcome::<A>(connection, answer)
+    let mut flight = Flight::new(connection, ends);
+    flight.metadata.clone_from(&options.metadata);
+    flight.deadline = options.deadline.and_then(|time| Instant::now().checked_add(time));
+    let answer = flight.block(A::method().into(), &body);
+    outcome::<A>(flight.over(), answer)
 }

@@ -1,18 +1,19 @@
 //! A call that a client makes: a future that does nothing until it is polled, and cancels when dropped.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::channel::{Departing, bind};
+use super::channel::Departing;
 use super::coop::cooperate;
+use super::flight::Flight;
 use super::private::Arguments;
-use super::{CallError, Connection};
-use crate::codec::{DecodeError, EncodeError, Ends, Message, Reader};
-use crate::driver::Arrived;
-use crate::session::{Answer, CallId, CallRequest, Metadata, Response, Started};
+use super::response::{self, outcome};
+use super::{CallError, Connection, Response};
+use crate::codec::{EncodeError, Message};
+use crate::session::{Answer, Metadata};
 
 /// A call: lazy, configured before it is awaited.
 ///
@@ -37,24 +38,8 @@ use crate::session::{Answer, CallId, CallRequest, Metadata, Response, Started};
 /// When polled again after it was ready.
 #[must_use = "a call is not made before it is awaited"]
 pub struct Call<'a, A: Arguments> {
-    connection: &'a Connection,
+    flight: Flight<'a>,
     body: Result<Message<A>, EncodeError>,
-    /// The channel ends in the arguments, until the call is on its way.
-    ends: Departing,
-    metadata: Metadata,
-    deadline: Option<Instant>,
-    state: State,
-}
-
-/// How far a call has come.
-#[derive(Debug)]
-enum State {
-    /// Not on its way; with a ticket it waits for its turn or for room.
-    Unsent(Option<u64>),
-    /// On its way under this ID.
-    Sent(CallId),
-    /// Answered.
-    Done,
 }
 
 impl<'a, A: Arguments> Call<'a, A> {
@@ -64,65 +49,58 @@ impl<'a, A: Arguments> Call<'a, A> {
             Ok(ends) => (ends, Message::new(arguments)),
             Err(error) => (Departing::default(), Err(error)),
         };
-        Self {
-            connection,
-            body,
-            ends,
-            metadata: Metadata::default(),
-            deadline: None,
-            state: State::Unsent(None),
-        }
+        Self { flight: Flight::new(connection, ends), body }
     }
 
     /// Gives the call this much time from now; then it ends as [`CallError::DeadlineExceeded`], on both sides.
     pub fn deadline(mut self, time: Duration) -> Self {
         // Too far away to be an instant is no deadline at all.
-        self.deadline = Instant::now().checked_add(time);
+        self.flight.deadline = Instant::now().checked_add(time);
         self
     }
 
     /// Gives the call time until `instant`.
     pub fn deadline_at(mut self, instant: Instant) -> Self {
-        self.deadline = Some(instant);
+        self.flight.deadline = Some(instant);
         self
     }
 
     /// Sends `metadata` along.
-    pub fn metadata(mut self, metadata: Metadata) -> Self {
-        self.metadata = metadata;
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.flight.metadata = metadata;
         self
     }
-}
 
-/// What an answer means to the caller of a method with these arguments.
-#[inline]
-pub(super) fn outcome<A: Arguments>(
-    connection: &Connection,
-    answer: Answer,
-) -> Result<A::Output, CallError<A::Error>> {
-    match answer {
-        Answer::Response(response) => {
-            output::<A>(connection, response).map_err(|error| CallError::undecodable(&error))
-        }
-        Answer::Failure(failure) => Err(CallError::from_failure(failure, A::decode_error)),
-        Answer::Disconnected { reason, maybe_executed } => {
-            Err(CallError::Disconnected { reason, maybe_executed })
+    /// Makes the call, and gives with its result what the handler has attached to it.
+    ///
+    /// # Errors
+    /// [`CallError`] says how it failed. Nothing comes along with a failure.
+    ///
+    /// # Cancel safety
+    /// As for the call itself: dropping this cancels it.
+    pub async fn response(mut self) -> Result<Response<A::Output>, CallError<A::Error>> {
+        let answer = poll_fn(|cx| cooperate(cx, |cx| self.poll_answer(cx))).await?;
+        response::response::<A>(self.flight.over(), answer)
+    }
+
+    /// Like [`response`](Self::response), on this thread and without a runtime.
+    ///
+    /// # Errors
+    /// [`CallError`] says how it failed.
+    pub fn blocking_response(self) -> Result<Response<A::Output>, CallError<A::Error>> {
+        let Self { mut flight, body } = self;
+        let body = body.map_err(|error| CallError::unencodable(&error))?;
+        let answer = flight.block(A::method().into(), &body);
+        response::response::<A>(flight.over(), answer)
+    }
+
+    #[inline]
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, CallError<A::Error>>> {
+        match &self.body {
+            Ok(body) => self.flight.poll(A::method().into(), body, cx).map(Ok),
+            Err(error) => Poll::Ready(Err(CallError::unencodable(error))),
         }
     }
-}
-
-/// The result in a response, and its channel ends bound.
-#[inline]
-fn output<A: Arguments>(connection: &Connection, mut response: Response) -> Result<A::Output, DecodeError> {
-    let calls = connection.session().shared_calls();
-    let arrived = Arrived::new(calls, connection.id(), response.take_channels());
-    let mut from = Reader::new(response.result());
-    let output = A::decode_output(&mut from)?;
-    from.end()?;
-    let mut ends = Ends::new();
-    A::output_ends(&output, &mut ends);
-    bind(&ends, arrived.map(|arrived| (arrived, connection.clone())))?;
-    Ok(output)
 }
 
 impl<A: Arguments> Future for Call<'_, A> {
@@ -130,57 +108,15 @@ impl<A: Arguments> Future for Call<'_, A> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Most answers come within the poll that looks for them.
-        cooperate(cx, |cx| self.advance(cx))
-    }
-}
-
-impl<A: Arguments> Call<'_, A> {
-    #[inline]
-    fn advance(&mut self, cx: &mut Context<'_>) -> Poll<<Self as Future>::Output> {
-        let calls = self.connection.calls();
-        if let State::Unsent(ticket) = &mut self.state {
-            let body = match &self.body {
-                Ok(body) => body,
-                Err(error) => return Poll::Ready(Err(CallError::unencodable(error))),
-            };
-            let request = CallRequest {
-                connection: self.connection.id(),
-                method: A::method().into(),
-                body,
-                metadata: &self.metadata,
-                channels: &self.ends.wishes(),
-                deadline: self.deadline,
-            };
-            self.state = match ready!(calls.poll_start(&request, ticket, cx)) {
-                Ok(Started { call, first_channel }) => {
-                    self.ends.bind(self.connection, first_channel);
-                    State::Sent(call)
-                }
-                Err(answer) => {
-                    self.state = State::Done;
-                    return Poll::Ready(outcome::<A>(self.connection, answer));
-                }
-            };
-        }
-        let State::Sent(call) = self.state else { panic!("a call was polled after it was ready") };
-        let answer = ready!(calls.poll_answer(call, cx));
-        self.state = State::Done;
-        Poll::Ready(outcome::<A>(self.connection, answer))
+        cooperate(cx, |cx| {
+            let call = &mut *self;
+            call.poll_answer(cx).map(|answer| outcome::<A>(call.flight.over(), answer?))
+        })
     }
 }
 
 /// Nothing in a call is ever pinned.
 impl<A: Arguments> Unpin for Call<'_, A> {}
-
-impl<A: Arguments> Drop for Call<'_, A> {
-    fn drop(&mut self) {
-        match self.state {
-            State::Unsent(Some(ticket)) => self.connection.calls().abandon(self.connection.id(), ticket),
-            State::Sent(call) => self.connection.calls().cancel(call),
-            State::Unsent(None) | State::Done => {}
-        }
-    }
-}
 
 impl<A: Arguments> fmt::Debug for Call<'_, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -188,9 +124,7 @@ impl<A: Arguments> fmt::Debug for Call<'_, A> {
         f.debug_struct("Call")
             .field("service", &method.service)
             .field("method", &method.name)
-            .field("metadata", &self.metadata)
-            .field("deadline", &self.deadline)
-            .field("state", &self.state)
+            .field("flight", &self.flight)
             .finish()
     }
 }

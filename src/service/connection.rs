@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::{Client, Session};
+use super::{Client, Renewal, Session};
 use crate::driver::Calls;
 use crate::session::{CloseReason, Metadata};
 
@@ -19,6 +19,8 @@ pub struct Connection {
     session: Session,
     id: u32,
     _held: Option<Arc<Held>>,
+    /// Gives calls another session when this one has ended.
+    renewal: Option<Arc<dyn Renewal>>,
 }
 
 /// A virtual connection that somebody holds on to.
@@ -38,18 +40,39 @@ impl Drop for Held {
 impl Connection {
     /// The root connection of a session.
     pub(super) fn root(session: Session) -> Self {
-        Self { session, id: 0, _held: None }
+        Self { session, id: 0, _held: None, renewal: None }
+    }
+
+    /// The root connection of a session, whose calls go on over others.
+    pub(super) fn renewed(session: Session, renewal: Arc<dyn Renewal>) -> Self {
+        Self { session, id: 0, _held: None, renewal: Some(renewal) }
+    }
+
+    /// The connection that calls go over now, where that may change.
+    pub(super) fn current(&self) -> Option<Self> {
+        self.renewal.as_ref().map(|renewal| self.over(renewal.current()))
+    }
+
+    /// The same connection over another session.
+    pub(super) fn over(&self, calls: Arc<dyn Calls>) -> Self {
+        Self { session: Session::new(calls), id: self.id, _held: None, renewal: self.renewal.clone() }
+    }
+
+    /// What gives calls another session, if anything does.
+    #[inline]
+    pub(super) fn renewal(&self) -> Option<&dyn Renewal> {
+        self.renewal.as_deref()
     }
 
     /// A connection that its session keeps, whoever holds this.
     pub(super) fn kept_by_session(session: Session, id: u32) -> Self {
-        Self { session, id, _held: None }
+        Self { session, id, _held: None, renewal: None }
     }
 
     /// A virtual connection that was opened or accepted here. It `closes` with the last of its handles.
     pub(super) fn held(session: Session, id: u32, closes: bool) -> Self {
         let held = Held { calls: Arc::clone(session.shared_calls()), id, closes };
-        Self { session, id, _held: Some(Arc::new(held)) }
+        Self { session, id, _held: Some(Arc::new(held)), renewal: None }
     }
 
     #[inline]

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use super::{Connection, Descriptor};
+use super::{Connection, Descriptor, Renewal};
 use crate::driver::Calls;
 use crate::link::{Peer, Transport};
 use crate::session::{CloseReason, Negotiated};
@@ -65,8 +65,13 @@ impl Session {
         &*self.calls
     }
 
-    pub(super) fn shared_calls(&self) -> &Arc<dyn Calls> {
+    pub(crate) fn shared_calls(&self) -> &Arc<dyn Calls> {
         &self.calls
+    }
+
+    /// Its root connection, whose calls go on over others when this session has ended.
+    pub(crate) fn renewed_by(&self, renewal: Arc<dyn Renewal>) -> Connection {
+        Connection::renewed(Self::new(Arc::clone(&self.calls)), renewal)
     }
 
     /// Its root connection.

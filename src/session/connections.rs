@@ -79,7 +79,7 @@ impl Connections {
     }
 
     /// Whether there are no virtual ones, and nothing is kept of any.
-    #[cfg(any(fuzzing, test))]
+    #[cfg(test)]
     pub(super) fn is_root_alone(&self) -> bool {
         self.others.is_empty()
     }

@@ -83,7 +83,7 @@ impl Room {
         let length = length.min(out.max_payload());
         match why {
             NotNow::Behind => {
-                let (least, turn) = self.behind.unwrap_or((length, outbox.turns()));
+                let (least, turn) = self.behind.unwrap_or_else(|| (length, outbox.turns()));
                 self.behind = Some((least.min(length), turn));
             }
             NotNow::NoRoom | NotNow::TooLong => self.waits_for(length),

@@ -13,6 +13,8 @@ pub struct Method {
     pub name: &'static str,
     /// Hash of the canonical description of argument, result and error types.
     pub types: fn() -> u64,
+    /// Whether running it twice does no more than running it once.
+    pub idempotent: bool,
 }
 
 /// A method as its caller has bound it, for a side that forwards calls and does not know their types.
@@ -50,6 +52,14 @@ impl Callee<'_> {
         match self {
             Self::Known(method) => (method.types)(),
             Self::Forwarded(bound) => bound.types,
+        }
+    }
+
+    /// Whether running it twice does no more than running it once, as far as is known here.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        match self {
+            Self::Known(method) => method.idempotent,
+            Self::Forwarded(_) => false,
         }
     }
 

@@ -78,13 +78,8 @@ impl Outgoing {
         self.calls.len() == 1
     }
 
-    /// How many callers' answers are awaited or to be fetched.
-    pub(super) fn count(&self) -> usize {
-        self.calls.len()
-    }
-
     /// Requests whose slot is taken.
-    #[cfg(test)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn in_flight(&self) -> usize {
         self.live as usize
     }

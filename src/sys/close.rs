@@ -1,7 +1,7 @@
 //! Closing what a peer has passed, which takes as long as the peer likes: the last close of a socket that lingers waits,
 //! and so does that of a file in a file system that the peer itself serves. And closing what must not be closed yet.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

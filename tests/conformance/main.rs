@@ -7,11 +7,14 @@
 mod channels;
 mod connections;
 mod endings;
+mod lines;
+mod metadata;
 mod nesting;
 mod proxies;
 mod scene;
 mod streams;
 mod threads;
+mod tunnels;
 
 /// Makes a test of each function for each link.
 macro_rules! on_every_link {
@@ -55,6 +58,14 @@ on_every_link! {
         c10_each_connection_has_settings_of_its_own,
         s7_a_goodbye_rejects_new_connections,
         s8_nothing_is_left_of_closed_connections,
+    }
+    metadata::{
+        r9_a_handler_attaches_metadata_to_its_result,
+        r9_nothing_goes_along_with_a_failure,
+        r9_too_much_metadata_is_an_error,
+        r9_metadata_of_a_result_goes_through_a_proxy,
+        r9_threads_get_what_goes_along_with_results,
+        r14_a_call_is_configured_before_it_is_made,
     }
     proxies::{
         x1_a_connection_is_relayed_both_ways,
@@ -103,5 +114,20 @@ on_every_link! {
         n13_threads_send_and_receive,
         n13_threads_wait_for_credit,
         n13_threads_learn_how_a_channel_ends,
+    }
+    tunnels::{
+        n14_sockets_are_carried_both_ways_at_once,
+        n14_half_close_is_kept_both_ways,
+        n14_a_tunnel_comes_in_a_result,
+        n14_a_tunnel_is_read_and_written_like_a_socket,
+        n14_pieces_without_bytes_are_nothing,
+        n14_one_direction_is_carried_alone,
+        n14_who_does_not_read_stops_who_writes,
+        n14_a_stream_that_fails_resets_the_tunnel,
+        n14_a_socket_that_is_reset_breaks_the_tunnel_off,
+        n14_a_pump_that_is_dropped_is_not_the_end_of_its_stream,
+        n14_a_tunnel_ends_with_its_session,
+        n14_a_writer_that_takes_nothing_holds_nobody_up,
+        n14_an_end_that_was_left_ends_the_stream,
     }
 }

@@ -129,7 +129,7 @@ fn ends_that_do_not_fit_their_list_are_an_error_of_their_call() {
 
 #[test]
 fn items_that_are_none_are_skipped() {
-    let good = |number: u8| (0, 1, vec![number]);
+    let one = |payload: &[u8]| (0, 1, payload.to_vec());
     let batch = |count: u64, parts: &[(u32, &[u8])]| {
         let part = |&(length, bytes): &(u32, &[u8])| [&length.to_le_bytes()[..], bytes].concat();
         (BATCH, count, parts.iter().flat_map(part).collect::<Vec<u8>>())
@@ -137,11 +137,12 @@ fn items_that_are_none_are_skipped() {
     let cut = "an item does not fit its type: the bytes end inside a value";
     let more = |left: usize| format!("an item does not fit its type: {left} bytes too many");
     let overlong = "an item does not fit its type: a number is overlong or too large for its type";
-    let sent: Vec<((u8, u64, Vec<u8>), Vec<String>)> = vec![
-        (good(1), vec!["1".to_owned()]),
-        ((0, 1, vec![]), vec![cut.to_owned()]),
-        ((0, 1, vec![0x80, 0]), vec![overlong.to_owned()]),
-        ((0, 1, vec![2, 0, 0]), vec![more(2)]),
+    // Flags, count and payload of a frame, and what is said of what is in it.
+    let sent = [
+        (one(&[1]), vec!["1".to_owned()]),
+        (one(&[]), vec![cut.to_owned()]),
+        (one(&[0x80, 0]), vec![overlong.to_owned()]),
+        (one(&[2, 0, 0]), vec![more(2)]),
         (batch(3, &[(1, &[3]), (1, &[4]), (1, &[5])]), ["3", "4", "5"].map(str::to_owned).to_vec()),
         (batch(3, &[(1, &[3]), (2, &[4, 0]), (1, &[5])]), vec!["3".to_owned(), more(1), "5".to_owned()]),
         // From the first length that lies on nothing is known of the others.
@@ -149,7 +150,7 @@ fn items_that_are_none_are_skipped() {
         (batch(2, &[(u32::MAX, &[7]), (1, &[8])]), vec![cut.to_owned()]),
         (batch(2, &[(1, &[6]), (1, &[7]), (1, &[8])]), vec!["6".to_owned(), "7".to_owned()]),
         (batch(1, &[(1, &[9])]), vec!["9".to_owned()]),
-        (good(10), vec!["10".to_owned()]),
+        (one(&[10]), vec!["10".to_owned()]),
     ];
     for case in Case::all() {
         let scene = Scene::new(case);

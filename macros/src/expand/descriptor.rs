@@ -24,6 +24,7 @@ pub(super) fn statics(service: &Service) -> TokenStream {
     });
     let operations = service.methods.iter().zip(&argument_names).enumerate().map(|(at, (method, list))| {
         let (id, spawn, docs) = (method.id, method.spawn, &method.docs);
+        let idempotent = method.idempotent;
         let name = kebab(&method.name.unraw().to_string());
         let output = shape(&method.output);
         let error = method.error.as_ref().map_or_else(
@@ -40,6 +41,7 @@ pub(super) fn statics(service: &Service) -> TokenStream {
                     service: #wire_service,
                     name: #name,
                     types: || __OPERATIONS[#at].types_hash(),
+                    idempotent: #idempotent,
                 },
                 #docs,
                 &#list,

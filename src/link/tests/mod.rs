@@ -1,9 +1,10 @@
-//! Descriptors with frames, over every link and against peers that lie.
+//! Descriptors with frames, over every link and against peers that lie; and what differs over TCP.
 
 mod full;
 mod lies;
 mod order;
 mod scarce;
+mod tcp;
 
 use std::io::{self, PipeReader, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -8,6 +8,7 @@ use super::pairing::Bound;
 use super::{Item, Tx};
 use crate::codec::{Encode, EncodeError, Ends, ItemCodec, Message, Sink};
 use crate::link::Buffer;
+use crate::service::coop::cooperate;
 use crate::session::{Flow, ITEM_LENGTH, ITEM_OVERHEAD, ItemRun};
 
 /// The most bytes of a batch: small enough for the receiver to take some while others are on their way.
@@ -126,14 +127,15 @@ impl<'t, T: Item, I: Iterator<Item = T>> SendingAll<'t, T, I> {
     }
 
     /// Ready when all items have been sent.
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Result<(), SendFailure>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendFailure>> {
         let bound = ready!(self.tx.pairing().poll_bound(Flow::Out, cx.waker()))?;
         if self.turn.is_none() {
             self.turn = Some(ready!(self.tx.turns().poll_take(cx.waker())));
         }
         while self.prepare(bound)? {
-            let (calls, waker) = (bound.calls(), Some(cx.waker()));
-            ready!(self.batch.send(|run| calls.poll_send(bound.channel, run, waker)))?;
+            ready!(cooperate(cx, |cx| {
+                self.batch.send(|run| bound.calls().poll_send(bound.channel, run, Some(cx.waker())))
+            }))?;
             self.advance();
         }
         self.turn = None;

@@ -84,6 +84,12 @@ impl Channels {
         self.table.is_empty()
     }
 
+    /// How many ends there are of which something is kept.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn count(&self) -> usize {
+        self.table.len()
+    }
+
     /// How many channels are live that this side has declared.
     #[cfg(any(fuzzing, test))]
     pub(super) fn ours(&self) -> usize {

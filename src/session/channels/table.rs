@@ -166,7 +166,8 @@ impl Channels {
         match self.table.get_mut(&id) {
             None => {}
             Some(Channel::In(inlet)) => {
-                if inlet.drop_end(io) {
+                let tells = inlet.drop_end(io);
+                if tells {
                     io.outbox.take_back(Header { kind: Kind::Credit, ..header });
                     io.outbox.send(header, &[], out);
                 }

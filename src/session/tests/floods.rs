@@ -20,9 +20,8 @@ fn stuck(limits: Limits) -> Peer {
 
 /// How many messages wait for room.
 fn waiting(peer: &Peer) -> usize {
-    let session = &peer.session;
-    assert!(session.kept() <= session.most_kept(), "{} > {}", session.kept(), session.most_kept());
-    session.io.outbox.count()
+    assert_eq!(peer.session.flaw(), None);
+    peer.session.io.outbox.count()
 }
 
 /// What goes out when the peer reads at last: the last frame of each message.

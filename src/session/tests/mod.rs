@@ -185,6 +185,9 @@ fn broken_at(mut peers: [Peer; 2], frames: impl IntoIterator<Item = Frame>) -> R
     let answer = peers[1].session.poll_answer(started.call, None);
     assert!(matches!(answer, Poll::Ready(Answer::Disconnected { .. })), "the pending call ends with it");
     let rule = peers[1].broken().expect("a rule is broken");
+    assert_eq!(peers[1].session.flaw(), None);
+    let held = |work: &Work| matches!(work, Work::Over | Work::Drop(_) | Work::Closed(_));
+    assert!(peers[1].next_work().is_some_and(|work| held(&work)), "nothing is served any more");
     deliver(&mut peers, Instant::now());
     let told = CloseReason::Protocol(ProtocolError { rule, by: Side::Local });
     assert_eq!(peers[0].session.close_reason(), Some(&told), "the violator is told");

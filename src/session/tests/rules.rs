@@ -51,6 +51,13 @@ fn channels_are_declared_in_order_and_within_the_limit() {
     assert_eq!(broken([bind(), call(&[5]), declaring(3, &[declared(3, Flow::In)])]), Rule::ChannelOrder);
     let limits = Limits { channels: 2, ..Limits::default() };
     assert_eq!(broken_with(limits, [bind(), call(&[1, 3, 5])]), Rule::ChannelLimit);
+    // Of a message that breaks a rule no channel is left.
+    for frames in [vec![bind(), call(&[1, 3, 5])], vec![call(&[1])]] {
+        let [_, mut acceptor] = open_with(limits);
+        frames.into_iter().for_each(|frame| acceptor.feed(frame));
+        assert!(acceptor.broken().is_some());
+        assert_eq!(acceptor.session.held(), 0);
+    }
     for kind in [Kind::Item, Kind::End, Kind::Reset, Kind::Credit, Kind::Starved] {
         for id in [0, 1, 2, 4] {
             assert_eq!(broken([frame(kind, id, &[0; 8])]), Rule::ChannelOrder);

@@ -1,0 +1,24 @@
+//! Calls that go on over another session when theirs has ended.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::driver::Calls;
+
+/// Gives the calls of a connection another session when theirs has ended: what reconnects implements.
+pub(crate) trait Renewal: Send + Sync + 'static {
+    /// The session that calls go over now.
+    fn current(&self) -> Arc<dyn Calls>;
+
+    /// Another session than the `spent` one, once there is one; `None` if there is none before `until`, or will not be.
+    /// Whoever waits for it waits for the same one.
+    fn renew(&self, spent: Arc<dyn Calls>, until: Option<Instant>) -> Renewing<'_>;
+
+    /// The same, on this thread.
+    fn renew_blocking(&self, spent: &Arc<dyn Calls>, until: Option<Instant>) -> Option<Arc<dyn Calls>>;
+}
+
+/// A session on its way.
+pub(crate) type Renewing<'a> = Pin<Box<dyn Future<Output = Option<Arc<dyn Calls>>> + Send + 'a>>;
