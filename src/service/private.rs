@@ -71,6 +71,7 @@ pub struct Incoming(pub(super) Request);
 
 impl Incoming {
     /// The call itself.
+    #[cfg(feature = "tokio")]
     pub(crate) fn into_request(self) -> Request {
         self.0
     }

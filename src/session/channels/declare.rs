@@ -85,7 +85,7 @@ impl Channels {
             self.highest = id;
             self.live.theirs += 1;
             self.insert(declaration, false, flow.other(), io, out);
-            channels.push(Declared { id, flow: flow.other() });
+            channels.push(Declared { id, flow: flow.other(), window });
         }
         Ok(channels)
     }
