@@ -238,8 +238,8 @@ pub use memory::AttachError;
 pub use service::{
     Accepting, Acceptor, Argument, Call, CallError, CallOptions, Cancellation, Client, Connection,
     ConnectionError, Context, Descriptor, IncomingConnection, Item, OpenConnection, Operation, RecvError,
-    Router, Rx, SendAllError, SendError, SendFailure, Service, Session, TryRecvError, TrySendError, Tx,
-    channel, channel_with_window,
+    Response, Router, Rx, SendAllError, SendError, SendFailure, Service, Session, TryRecvError, TrySendError,
+    Tx, channel, channel_with_window,
 };
 pub use session::{
     BadLimit, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError, Method,

@@ -30,7 +30,8 @@ use crate::session::{CloseReason, RejectReason};
 pub async fn relay(incoming: IncomingConnection, session: &Session) -> Result<CloseReason, ConnectionError> {
     let (back, downstream) = Forward::soon();
     let (service, metadata) = (incoming.service().to_owned(), incoming.metadata().propagated());
-    let opening = session.opening(&service).metadata(metadata).settings(incoming.settings()).serve(back);
+    let opening =
+        session.opening(&service).with_metadata(metadata).with_settings(incoming.settings()).serve(back);
     let far = match opening.open().await {
         Ok(far) => far,
         Err(error) => {

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::call::{may_repeat, outcome};
 use super::channel::Departing;
+use super::flight::Flight;
 use super::private::Arguments;
+use super::response::outcome;
 use super::{CallError, Connection};
 use crate::codec::Message;
-use crate::session::{Answer, CallRequest, Metadata, Started};
+use crate::session::Metadata;
 
 /// What goes along with every call of a blocking client.
 ///
@@ -43,7 +44,7 @@ impl CallOptions {
 
     /// Sends `metadata` along with each call.
     #[must_use]
-    pub fn metadata(mut self, metadata: Metadata) -> Self {
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
         self
     }
@@ -56,41 +57,11 @@ pub(super) fn call<A: Arguments>(
     options: &CallOptions,
     arguments: A,
 ) -> Result<A::Output, CallError<A::Error>> {
-    let mut ends = Departing::of(&arguments).map_err(|error| CallError::unencodable(&error))?;
+    let ends = Departing::of(&arguments).map_err(|error| CallError::unencodable(&error))?;
     let body = Message::new(arguments).map_err(|error| CallError::unencodable(&error))?;
-    let request = CallRequest {
-        connection: connection.id(),
-        method: A::method().into(),
-        body: &body,
-        metadata: &options.metadata,
-        channels: &ends.wishes(),
-        deadline: options.deadline.and_then(|time| Instant::now().checked_add(time)),
-    };
-    let Some(renewal) = connection.renewal() else {
-        return outcome::<A>(connection, attempt(connection, &request, &mut ends));
-    };
-    let mut over = connection.over(renewal.current());
-    loop {
-        let answer = attempt(&over, &request, &mut ends);
-        if !may_repeat::<A>(&answer, request.channels.is_empty() || !ends.is_empty()) {
-            return outcome::<A>(&over, answer);
-        }
-        match renewal.renew_blocking(over.shared_calls(), request.deadline) {
-            Some(renewed) => over = connection.over(renewed),
-            None => return outcome::<A>(&over, answer),
-        }
-    }
-}
-
-/// Makes a call once, over this connection.
-#[inline]
-fn attempt(connection: &Connection, request: &CallRequest<'_>, ends: &mut Departing) -> Answer {
-    let calls = connection.calls();
-    match calls.start_blocking(request) {
-        Ok(Started { call, first_channel }) => {
-            ends.bind(connection, first_channel);
-            calls.answer_blocking(call)
-        }
-        Err(answer) => answer,
-    }
+    let mut flight = Flight::new(connection, ends);
+    flight.metadata.clone_from(&options.metadata);
+    flight.deadline = options.deadline.and_then(|time| Instant::now().checked_add(time));
+    let answer = flight.block(A::method().into(), &body);
+    outcome::<A>(flight.over(), answer)
 }

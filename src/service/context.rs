@@ -1,11 +1,11 @@
 //! What a handler may know about the call it answers.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Cancellation, Client, Connection, Session};
 use crate::link::Peer;
-use crate::session::{Metadata, Method};
+use crate::session::{Entry, Metadata, MetadataError, Method};
 
 /// The call that a handler answers: `cx: &Context` as a method's first parameter asks for it.
 #[derive(Debug)]
@@ -15,10 +15,18 @@ pub struct Context {
     pub(super) metadata: Metadata,
     pub(super) deadline: Option<Instant>,
     pub(super) connection: Connection,
-    /// Made when somebody asks for it.
-    pub(super) cancellation: OnceLock<Cancellation>,
+    /// Made when somebody asks for any of it.
+    shared: OnceLock<Arc<Shared>>,
     /// Whether this is the handler's own, and its end the handler's.
-    pub(super) own: bool,
+    own: bool,
+}
+
+/// What a context has in common with its clones.
+#[derive(Debug, Default)]
+struct Shared {
+    cancellation: Cancellation,
+    /// What goes along with the result.
+    attached: Mutex<Metadata>,
 }
 
 /// A clone says the same, and its end means nothing.
@@ -30,7 +38,7 @@ impl Clone for Context {
             metadata: self.metadata.clone(),
             deadline: self.deadline,
             connection: self.connection.clone(),
-            cancellation: self.cancellation().clone().into(),
+            shared: Arc::clone(self.shared()).into(),
             own: false,
         }
     }
@@ -39,17 +47,64 @@ impl Clone for Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if self.own
-            && let Some(cancellation) = self.cancellation.get()
+            && let Some(shared) = self.shared.get()
         {
-            cancellation.cancel();
+            shared.cancellation.cancel();
         }
     }
 }
 
 impl Context {
+    /// The context of a handler, for itself.
+    pub(super) fn new(
+        method: &'static Method,
+        request: u64,
+        metadata: Metadata,
+        deadline: Option<Instant>,
+        connection: Connection,
+    ) -> Self {
+        Self { method, request, metadata, deadline, connection, shared: OnceLock::new(), own: true }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        self.shared.get_or_init(Arc::default)
+    }
+
     /// Tells work that the handler starts elsewhere when nobody waits for it any more.
     pub fn cancellation(&self) -> &Cancellation {
-        self.cancellation.get_or_init(Cancellation::default)
+        &self.shared().cancellation
+    }
+
+    /// Sends an entry along with the result, after those that were attached before. The caller gets them with
+    /// [`Call::response`](crate::Call::response); with a failure nothing goes along.
+    ///
+    /// ```
+    /// # use transom::{Context, Entry};
+    /// # #[transom::service]
+    /// # trait Index { async fn count(&self, cx: &Context, word: &str) -> u64; }
+    /// # struct Words;
+    /// impl Index for Words {
+    ///     async fn count(&self, cx: &Context, word: &str) -> u64 {
+    ///         if let Err(full) = cx.attach(Entry::new("generation", 12)) {
+    ///             tracing::warn!("{full}");
+    ///         }
+    ///         word.len() as u64
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`MetadataError`] if it would be more than both sides agreed on; nothing is attached.
+    pub fn attach(&self, entry: Entry) -> Result<(), MetadataError> {
+        let agreed = self.session().negotiated().map(|agreed| agreed.limits).unwrap_or_default();
+        let mut attached = self.shared().attached.lock().unwrap_or_else(PoisonError::into_inner);
+        attached.push_within(entry, &agreed)
+    }
+
+    /// Takes what goes along with the result.
+    pub(super) fn take_attached(&self) -> Option<Metadata> {
+        let mut attached = self.shared.get()?.attached.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(std::mem::take(&mut *attached)).filter(|attached| !attached.is_empty())
     }
 
     /// Who is at the other end, as this side's kernel says.

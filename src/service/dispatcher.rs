@@ -73,7 +73,7 @@ impl<S: Service> Dispatch for Dispatcher<S> {
 
     #[inline]
     fn dispatch(&self, request: Request, slots: &mut Slots) -> Option<Handler> {
-        self.0.start(Incoming(request), Place(slots)).0
+        self.0.start(Incoming::new(request), Place(slots)).0
     }
 
     fn spawns(&self, id: u64) -> bool {

@@ -15,9 +15,11 @@ mod coop;
 mod descriptor;
 mod dispatcher;
 mod error;
+mod flight;
 mod opening;
 pub mod private;
 mod renewal;
+mod response;
 mod session;
 #[cfg(all(test, feature = "macros", feature = "tokio"))]
 mod tests;
@@ -38,4 +40,5 @@ pub(crate) use dispatcher::dispatcher;
 pub use error::CallError;
 pub use opening::{ConnectionError, OpenConnection};
 pub(crate) use renewal::{Renewal, Renewing};
+pub use response::Response;
 pub use session::{Client, Session};

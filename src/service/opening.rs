@@ -92,13 +92,13 @@ impl Session {
 
 impl OpenConnection<'_> {
     /// Sends `metadata` along.
-    pub fn metadata(mut self, metadata: Metadata) -> Self {
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.metadata = metadata;
         self
     }
 
     /// Takes no more on it than this. By default the limits of the session hold for it.
-    pub fn settings(mut self, settings: ConnectionSettings) -> Self {
+    pub fn with_settings(mut self, settings: ConnectionSettings) -> Self {
         self.settings = Some(settings);
         self
     }

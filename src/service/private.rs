@@ -1,7 +1,7 @@
 //! What generated code needs. Not part of the public API: it changes without notice.
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 pub use facet::Facet;
 
@@ -19,7 +19,7 @@ pub use crate::codec::{
 };
 use crate::driver::{Arrived, Handler, Opening, Request, Slots};
 pub use crate::session::Method;
-use crate::session::{Attached, Failure, Outcome};
+use crate::session::{Attached, Failure, Metadata, Outcome};
 
 /// The arguments of a method, and what its answers mean.
 pub trait Arguments: Encode {
@@ -67,52 +67,59 @@ pub fn call_blocking<A: Arguments>(
 }
 
 /// A call that arrived and must be answered.
-pub struct Incoming(pub(super) Request);
+pub struct Incoming {
+    request: Request,
+    /// What goes along with the result, if anything does.
+    attached: Option<Box<Metadata>>,
+}
 
 impl Incoming {
+    #[inline]
+    pub(super) fn new(request: Request) -> Self {
+        Self { request, attached: None }
+    }
+
     /// The call itself.
     #[cfg(feature = "tokio")]
     pub(crate) fn into_request(self) -> Request {
-        self.0
+        self.request
     }
 
     /// The ID of its method.
     #[inline]
     pub fn method(&self) -> u64 {
-        self.0.method
+        self.request.method
     }
 
     /// Its encoded arguments.
     #[inline]
     pub fn arguments(&self) -> Reader<'_> {
-        Reader::new(self.0.arguments())
+        Reader::new(self.request.arguments())
     }
 
     /// What its handler may know about it.
     pub fn context(&mut self, method: &'static Method) -> Context {
         let Attached { metadata, deadline, .. } =
-            self.0.attached.take().map_or_else(Attached::default, |all| *all);
-        Context {
-            method,
-            request: self.0.reply.call().id,
-            metadata,
-            deadline,
-            connection: self.connection(),
-            cancellation: OnceLock::new(),
-            own: true,
-        }
+            self.request.attached.take().map_or_else(Attached::default, |all| *all);
+        Context::new(method, self.request.reply.call().id, metadata, deadline, self.connection())
+    }
+
+    /// The handler is done: what it has attached goes along with its result.
+    #[inline]
+    pub fn attach(&mut self, context: &Context) {
+        self.attached = context.take_attached().map(Box::new);
     }
 
     /// The channels that its arguments declare, for the ends in them.
     #[inline]
     pub fn channels(&mut self) -> Channels {
-        let arrived = self.0.channels.take();
+        let arrived = self.request.channels.take();
         Channels(arrived.map(|arrived| (*arrived, self.connection())))
     }
 
     /// The connection that it came on.
     fn connection(&self) -> Connection {
-        let reply = &self.0.reply;
+        let reply = &self.request.reply;
         Connection::kept_by_session(Session::new(Arc::clone(reply.session())), reply.call().connection)
     }
 
@@ -121,23 +128,34 @@ impl Incoming {
     pub fn respond<'c, T, C: Codec<'c, T>>(self, codec: C, value: &T) {
         let with = With { value, codec, life: std::marker::PhantomData };
         match Departing::of(&with).and_then(|ends| Ok((ends, Message::new(with)?))) {
-            Ok((ends, body)) if ends.is_empty() => drop(self.0.reply.respond(Outcome::plain(&body))),
+            Ok((ends, body)) if self.goes_alone(&ends) => {
+                self.request.reply.respond(Outcome::plain(&body));
+            }
             Ok((ends, body)) => self.respond_with(ends, &body),
-            Err(error) => self.0.reply.fail(Failure::InvalidPayload(error.to_string())),
+            Err(error) => self.request.reply.fail(Failure::InvalidPayload(error.to_string())),
         }
     }
 
-    /// Answers with a result that has channel ends in it.
+    #[inline]
+    fn goes_alone(&self, ends: &Departing) -> bool {
+        ends.is_empty() && self.attached.is_none()
+    }
+
+    /// Answers with a result that something goes along with: channel ends, metadata.
     fn respond_with(self, mut ends: Departing, body: &dyn Body) {
         let (connection, channels) = (self.connection(), ends.wishes());
-        let first = self.0.reply.respond(Outcome { channels: &channels, ..Outcome::plain(body) });
+        let metadata = match self.attached.as_deref() {
+            Some(metadata) => metadata,
+            None => Metadata::empty(),
+        };
+        let first = self.request.reply.respond(Outcome { body, metadata, channels: &channels });
         first.into_iter().for_each(|first| ends.bind(&connection, first));
     }
 
     /// Answers with the method's own error.
     pub fn fail<'c, T, C: Codec<'c, T>>(self, codec: C, error: &T) {
         let mut bytes = crate::link::Buffer::new();
-        self.0.reply.fail(match codec.encode(error, &mut *bytes) {
+        self.request.reply.fail(match codec.encode(error, &mut *bytes) {
             Ok(()) => Failure::User(bytes),
             Err(error) => Failure::InvalidPayload(error.to_string()),
         });
@@ -145,13 +163,13 @@ impl Incoming {
 
     /// Answers that no service here has the method.
     pub fn unknown(self) -> Started {
-        self.0.reply.fail(Failure::UnknownMethod);
+        self.request.reply.fail(Failure::UnknownMethod);
         Started(None)
     }
 
     /// Answers that the arguments do not decode.
     pub fn reject(self, error: &DecodeError) {
-        self.0.reply.fail(Failure::InvalidPayload(error.to_string()));
+        self.request.reply.fail(Failure::InvalidPayload(error.to_string()));
     }
 }
 

@@ -233,7 +233,7 @@ async fn metadata_goes_along() {
     let calc: CalcClient = session.client();
     let mut metadata = Metadata::new();
     metadata.push(Entry::new("trace", Value::U64(7))).expect("fits");
-    let seen = calc.metadata().metadata(metadata.clone()).await.expect("answers");
+    let seen = calc.metadata().with_metadata(metadata.clone()).await.expect("answers");
     assert_eq!(seen, metadata.iter().map(|entry| format!("{entry:?}")).collect::<Vec<_>>());
 }
 

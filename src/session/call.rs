@@ -90,6 +90,11 @@ impl Response {
         self.payload.get(self.body..).unwrap_or_default()
     }
 
+    /// What whoever sent it attached.
+    pub(crate) fn take_metadata(&mut self) -> Metadata {
+        self.attached.as_mut().map_or_else(Metadata::new, |attached| std::mem::take(&mut attached.metadata))
+    }
+
     /// The channels that it declares.
     #[inline]
     pub(crate) fn take_channels(&mut self) -> Vec<Declared> {

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::Limits;
 use super::wire::{Malformed, Reader, Writer, short};
 
 /// Ordered entries that go along with a call: a key, a value, and what may be done with it.
@@ -43,7 +44,7 @@ pub enum Value {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MetadataError {
-    /// There are [`Metadata::MAX_ENTRIES`] entries already.
+    /// There are as many entries already as there may be.
     #[error("metadata holds at most {limit} entries")]
     Entries {
         /// The most there may be.
@@ -65,7 +66,7 @@ pub enum MetadataError {
         /// The most it may be.
         limit: usize,
     },
-    /// All entries together would exceed [`Metadata::MAX_SIZE`].
+    /// All entries together would exceed what they may take.
     #[error("metadata of {size} bytes exceeds {limit}")]
     Size {
         /// What they would take, encoded.
@@ -111,9 +112,19 @@ impl Metadata {
     /// # Errors
     /// [`MetadataError`] names the bound it would exceed; nothing is added.
     pub fn push(&mut self, entry: Entry) -> Result<(), MetadataError> {
+        self.push_up_to(entry, Self::MAX_ENTRIES, Self::MAX_SIZE)
+    }
+
+    /// Like [`push`](Self::push), within what both sides have agreed on, too.
+    pub(crate) fn push_within(&mut self, entry: Entry, agreed: &Limits) -> Result<(), MetadataError> {
+        let entries = usize::from(agreed.metadata_entries).min(Self::MAX_ENTRIES);
+        self.push_up_to(entry, entries, agreed.metadata_length().min(Self::MAX_SIZE))
+    }
+
+    fn push_up_to(&mut self, entry: Entry, entries: usize, most: usize) -> Result<(), MetadataError> {
         let (key, value) = (entry.key.len(), entry.value.length());
-        if self.entries.len() >= Self::MAX_ENTRIES {
-            return Err(MetadataError::Entries { limit: Self::MAX_ENTRIES });
+        if self.entries.len() >= entries {
+            return Err(MetadataError::Entries { limit: entries });
         }
         if key > Self::MAX_KEY {
             return Err(MetadataError::Key { length: key, limit: Self::MAX_KEY });
@@ -122,8 +133,8 @@ impl Metadata {
             return Err(MetadataError::Value { length: value, limit: Self::MAX_VALUE });
         }
         let size = self.size + ENTRY_BYTES + key + value;
-        if COUNT_BYTES + size > Self::MAX_SIZE {
-            return Err(MetadataError::Size { size: COUNT_BYTES + size, limit: Self::MAX_SIZE });
+        if COUNT_BYTES + size > most {
+            return Err(MetadataError::Size { size: COUNT_BYTES + size, limit: most });
         }
         self.size = size;
         self.entries.push(entry);

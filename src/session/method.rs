@@ -56,6 +56,14 @@ impl Callee<'_> {
         }
     }
 
+    /// Whether running it twice does no more than running it once, as far as is known here.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        match self {
+            Self::Known(method) => method.idempotent,
+            Self::Forwarded(_) => false,
+        }
+    }
+
     /// Whether calls are forwarded with other types than those that the method was bound with.
     #[inline]
     pub(crate) fn differs(&self, bound: Option<u64>) -> bool {

@@ -86,7 +86,7 @@ pub async fn c2_a_connection_is_opened_with_metadata_and_accepted_with_metadata(
         incoming.with_metadata(entry("hello", "you")).serve(is("one")).unwrap();
     });
     let scene = Scene::new(link, (), server).await;
-    let connection = scene.client.opening("Named").metadata(entry("from", "me")).open().await.unwrap();
+    let connection = scene.client.opening("Named").with_metadata(entry("from", "me")).open().await.unwrap();
     assert_eq!(hears.recv().await, Some(("Named".to_owned(), Some(Value::from("me")))));
     assert_eq!(connection.metadata().get("hello"), Some(&Value::from("you")));
     assert_eq!(connection.id(), 1);
@@ -370,7 +370,7 @@ pub async fn c10_each_connection_has_settings_of_its_own(link: Link) {
     calls.pop();
     assert_eq!(third.await.unwrap(), "virtual: x");
     let settings = ConnectionSettings::new(1, 1024, 1);
-    let one: Connection = scene.client.opening("Named").settings(settings).open().await.unwrap();
+    let one: Connection = scene.client.opening("Named").with_settings(settings).open().await.unwrap();
     assert_eq!(one.client::<NamedClient>().name("x").await.unwrap(), "virtual: x");
 }
 

@@ -38,13 +38,13 @@ pub trait Tunnels {
 
 #[derive(Default)]
 pub struct Far {
-    streams: Mutex<VecDeque<Box<dyn Stream>>>,
+    pub streams: Mutex<VecDeque<Box<dyn Stream>>>,
     kept: Mutex<Option<Tunnel>>,
 }
 
 /// The far side, for a server and for the test.
 #[derive(Clone, Default)]
-pub struct Shared(Arc<Far>);
+pub struct Shared(pub Arc<Far>);
 
 impl Shared {
     /// Has this stream be the next, after those that are there.

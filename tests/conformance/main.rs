@@ -8,6 +8,7 @@ mod channels;
 mod connections;
 mod endings;
 mod lines;
+mod metadata;
 mod nesting;
 mod passing;
 mod proxies;
@@ -73,6 +74,14 @@ on_every_link! {
         x2_the_death_of_either_side_ends_the_channels_of_the_other,
         x2_a_cancelled_call_ends_its_channels,
         s8_nothing_is_left_of_channels_that_were_passed_on,
+    }
+    metadata::{
+        r9_a_handler_attaches_metadata_to_its_result,
+        r9_nothing_goes_along_with_a_failure,
+        r9_too_much_metadata_is_an_error,
+        r9_metadata_of_a_result_goes_through_a_proxy,
+        r9_threads_get_what_goes_along_with_results,
+        r14_a_call_is_configured_before_it_is_made,
     }
     proxies::{
         x1_a_connection_is_relayed_both_ways,

@@ -100,7 +100,8 @@ pub async fn x1_a_connection_is_relayed_both_ways(link: Link) {
     let mut metadata = Metadata::new();
     metadata.push(Entry::new("goes on", 1)).unwrap();
     metadata.push(Entry::new("stays", 1).no_propagate()).unwrap();
-    let connection = near.client.opening("Named").metadata(metadata).serve(is("near")).open().await.unwrap();
+    let connection =
+        near.client.opening("Named").with_metadata(metadata).serve(is("near")).open().await.unwrap();
     assert!(connection.metadata().get("far").is_some());
     let (ours, back) = (connection.client::<NamedClient>(), opens.recv().await.unwrap());
     assert_eq!(ours.name("x").await.unwrap(), "far: x");
@@ -173,7 +174,7 @@ pub async fn x2_metadata_is_forwarded_but_for_what_is_not_to_be(link: Link) {
     metadata.push(Entry::new("one", 1)).unwrap();
     metadata.push(Entry::new("secret", 2).no_propagate()).unwrap();
     metadata.push(Entry::new("three", 3).sensitive()).unwrap();
-    let seen = chain.odd().seen().metadata(metadata).deadline(Duration::from_secs(20)).await.unwrap();
+    let seen = chain.odd().seen().with_metadata(metadata).deadline(Duration::from_secs(20)).await.unwrap();
     assert_eq!(seen, ("one three".to_owned(), true));
 }
 

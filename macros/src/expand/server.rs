@@ -90,6 +90,7 @@ fn handler(service: &Service, at: usize, method: &Method) -> TokenStream {
         }
     });
     let pass_context = method.context.is_some().then(|| quote!(&__context,));
+    let attach = method.context.is_some().then(|| quote!(__call.attach(&__context);));
     let wait = method.is_async.then(|| quote!(.await));
     let output_codec = codec(output);
     let answer = match &method.error {
@@ -117,6 +118,7 @@ fn handler(service: &Service, at: usize, method: &Method) -> TokenStream {
                         ::core::result::Result::Err(__error) => return __call.reject(&__error),
                     };
                 let __result = <__S as #trait_name>::#name(&*__service, #pass_context #(#values),*) #wait;
+                #attach
                 #answer
             })
         }

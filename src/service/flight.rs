@@ -1,0 +1,228 @@
+//! A call from its first poll to its answer, whatever its arguments and its result are.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use super::channel::Departing;
+use super::{Connection, Renewing};
+use crate::codec::Body;
+use crate::session::{Answer, CallId, CallRequest, Callee, Metadata, Started};
+
+/// A call on its way. Dropped before its answer has come, it is cancelled.
+#[derive(Debug)]
+pub(super) struct Flight<'a> {
+    connection: &'a Connection,
+    /// The channel ends in the arguments, until the call is on its way.
+    ends: Departing,
+    pub(super) metadata: Metadata,
+    pub(super) deadline: Option<Instant>,
+    state: State,
+    /// Whether ends of channels have gone with it.
+    passed: bool,
+    /// Where its connection's calls may go on over another session: the one that it goes over, and how it ended.
+    renewable: Option<Box<Renewable<'a>>>,
+}
+
+/// How far a call has come.
+#[derive(Debug)]
+enum State {
+    /// Not on its way; with a ticket it waits for its turn or for room.
+    Unsent(Option<u64>),
+    /// On its way under this ID.
+    Sent(CallId),
+    /// Answered.
+    Done,
+}
+
+/// What a call needs that may go on over another session.
+struct Renewable<'a> {
+    connection: Connection,
+    /// Another session on its way, and the answer if it does not come.
+    renewing: Option<(Renewing<'a>, Answer)>,
+}
+
+impl<'a> Flight<'a> {
+    /// A call over `connection` with these ends in its arguments. Nothing is sent yet.
+    #[inline]
+    pub(super) fn new(connection: &'a Connection, ends: Departing) -> Self {
+        Self {
+            connection,
+            ends,
+            metadata: Metadata::new(),
+            deadline: None,
+            state: State::Unsent(None),
+            passed: false,
+            renewable: connection.current().map(Renewable::new),
+        }
+    }
+
+    /// The connection that it goes over.
+    #[inline]
+    pub(super) fn over(&self) -> &Connection {
+        self.renewable.as_ref().map_or(self.connection, |renewable| &renewable.connection)
+    }
+
+    /// Makes the call, and waits for its answer.
+    #[inline]
+    pub(super) fn poll(&mut self, method: Callee<'_>, body: &dyn Body, cx: &mut Context<'_>) -> Poll<Answer> {
+        loop {
+            if let Some(renewable) = &mut self.renewable
+                && let Some(lost) = ready!(renewable.poll_renewed(cx))
+            {
+                return Poll::Ready(self.done(lost));
+            }
+            let answer = ready!(self.attempt(method, body, cx));
+            if !self.may_repeat(method, &answer) {
+                return Poll::Ready(self.done(answer));
+            }
+            self.renew(answer);
+        }
+    }
+
+    /// Makes the call with this thread, which sleeps until the answer is there.
+    #[inline]
+    pub(super) fn block(&mut self, method: Callee<'_>, body: &dyn Body) -> Answer {
+        loop {
+            let answer = self.attempt_blocking(method, body);
+            if !self.may_repeat(method, &answer) || !self.renew_blocking() {
+                return self.done(answer);
+            }
+        }
+    }
+
+    /// Makes it once.
+    #[inline]
+    fn attempt(&mut self, method: Callee<'_>, body: &dyn Body, cx: &mut Context<'_>) -> Poll<Answer> {
+        let connection = self.renewable.as_ref().map_or(self.connection, |renewable| &renewable.connection);
+        if let State::Unsent(ticket) = &mut self.state {
+            let request = CallRequest {
+                connection: connection.id(),
+                method,
+                body,
+                metadata: &self.metadata,
+                channels: &self.ends.wishes(),
+                deadline: self.deadline,
+            };
+            match ready!(connection.calls().poll_start(&request, ticket, cx)) {
+                Ok(started) => self.started(started),
+                Err(answer) => return Poll::Ready(answer),
+            }
+        }
+        let State::Sent(call) = self.state else { panic!("a call was polled after it was ready") };
+        self.over().calls().poll_answer(call, cx)
+    }
+
+    /// Makes it once, with this thread.
+    #[inline]
+    fn attempt_blocking(&mut self, method: Callee<'_>, body: &dyn Body) -> Answer {
+        let started = self.over().calls().start_blocking(&CallRequest {
+            connection: self.connection.id(),
+            method,
+            body,
+            metadata: &self.metadata,
+            channels: &self.ends.wishes(),
+            deadline: self.deadline,
+        });
+        match started {
+            Ok(started) => {
+                self.started(started);
+                self.over().calls().answer_blocking(started.call)
+            }
+            Err(answer) => answer,
+        }
+    }
+
+    #[inline]
+    fn started(&mut self, Started { call, first_channel }: Started) {
+        self.state = State::Sent(call);
+        if !self.ends.is_empty() {
+            self.passed = true;
+            let connection =
+                self.renewable.as_ref().map_or(self.connection, |renewable| &renewable.connection);
+            self.ends.bind(connection, first_channel);
+        }
+    }
+
+    #[inline]
+    fn done(&mut self, answer: Answer) -> Answer {
+        self.state = State::Done;
+        answer
+    }
+
+    /// Whether it may be made again over another session. If ends of channels were passed on they are gone with the first.
+    #[inline]
+    fn may_repeat(&self, method: Callee<'_>, answer: &Answer) -> bool {
+        match answer {
+            Answer::Disconnected { maybe_executed, .. } => {
+                self.renewable.is_some() && !self.passed && (!maybe_executed || method.is_idempotent())
+            }
+            Answer::Response(_) | Answer::Failure(_) => false,
+        }
+    }
+
+    /// Asks for another session.
+    #[cold]
+    fn renew(&mut self, answer: Answer) {
+        self.state = State::Unsent(None);
+        if let (Some(renewable), Some(renewal)) = (&mut self.renewable, self.connection.renewal()) {
+            let spent = Arc::clone(renewable.connection.shared_calls());
+            renewable.renewing = Some((renewal.renew(spent, self.deadline), answer));
+        }
+    }
+
+    /// Waits for another session, with this thread; whether there is one.
+    #[cold]
+    fn renew_blocking(&mut self) -> bool {
+        let (Some(renewable), Some(renewal)) = (&mut self.renewable, self.connection.renewal()) else {
+            return false;
+        };
+        let renewed = renewal.renew_blocking(renewable.connection.shared_calls(), self.deadline);
+        let Some(renewed) = renewed else { return false };
+        renewable.connection = self.connection.over(renewed);
+        self.state = State::Unsent(None);
+        true
+    }
+}
+
+impl Renewable<'_> {
+    #[cold]
+    fn new(connection: Connection) -> Box<Self> {
+        Box::new(Self { connection, renewing: None })
+    }
+
+    /// Ready when the call may be made again, or with its answer if it may not.
+    fn poll_renewed(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
+        let Some((renewing, _)) = &mut self.renewing else { return Poll::Ready(None) };
+        let renewed = ready!(renewing.as_mut().poll(cx));
+        let lost = self.renewing.take().map(|(_, answer)| answer);
+        Poll::Ready(match renewed {
+            Some(calls) => {
+                self.connection = self.connection.over(calls);
+                None
+            }
+            None => lost,
+        })
+    }
+}
+
+impl Drop for Flight<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        match self.state {
+            State::Unsent(Some(ticket)) => self.over().calls().abandon(self.connection.id(), ticket),
+            State::Sent(call) => self.over().calls().cancel(call),
+            State::Unsent(None) | State::Done => {}
+        }
+    }
+}
+
+impl fmt::Debug for Renewable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renewable")
+            .field("connection", &self.connection)
+            .field("renewing", &self.renewing.is_some())
+            .finish()
+    }
+}
