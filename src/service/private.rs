@@ -80,6 +80,7 @@ impl Incoming {
     }
 
     /// The call itself.
+    #[cfg(feature = "tokio")]
     pub(crate) fn into_request(self) -> Request {
         self.request
     }
