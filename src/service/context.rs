@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::scope::Scope;
 use super::{Cancellation, Client, Connection, Session};
 use crate::link::Peer;
 use crate::session::{Entry, Metadata, MetadataError, Method};
@@ -46,10 +47,9 @@ impl Clone for Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if self.own
-            && let Some(shared) = self.shared.get()
-        {
-            shared.cancellation.cancel();
+        if self.own {
+            self.shared.get().into_iter().for_each(|shared| shared.cancellation.cancel());
+            self.scope().into_iter().for_each(|scope| scope.end());
         }
     }
 }
@@ -63,7 +63,13 @@ impl Context {
         deadline: Option<Instant>,
         connection: Connection,
     ) -> Self {
+        let connection = connection.scoped(Scope::of(deadline));
         Self { method, request, metadata, deadline, connection, shared: OnceLock::new(), own: true }
+    }
+
+    /// What calls that are made for this one take over from it, if anything.
+    pub(super) fn scope(&self) -> Option<&Arc<Scope>> {
+        self.connection.scope()
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -142,17 +148,19 @@ impl Context {
         self.method.name
     }
 
-    /// The connection that the call came over.
+    /// The connection that the call came over. Calls that the handler makes over it have no more time than is left to its
+    /// own caller; once it has ended, a client that it has kept is not bound by that.
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// The session that the call came over.
+    /// The session that the call came over. Calls over its connections have all the time that they are given.
     pub fn session(&self) -> &Session {
         self.connection.session()
     }
 
-    /// A client to call the caller back.
+    /// A client to call the caller back, with no more time than is left: see [`connection`](Self::connection). For other
+    /// sessions there is [`Call::within`](crate::Call::within).
     pub fn client<C: Client>(&self) -> C {
         self.connection.client()
     }

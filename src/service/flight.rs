@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::channel::Departing;
+use super::scope::Scope;
 use super::{Connection, Renewing};
 use crate::codec::Body;
 use crate::session::{Answer, CallId, CallRequest, Callee, Metadata, Started};
@@ -18,6 +19,8 @@ pub(super) struct Flight<'a> {
     ends: Departing,
     pub(super) metadata: Metadata,
     pub(super) deadline: Option<Instant>,
+    /// What it takes over from the call for which it is made, if that is not its connection's business.
+    pub(super) scope: Option<Arc<Scope>>,
     state: State,
     /// Whether ends of channels have gone with it.
     passed: bool,
@@ -28,6 +31,8 @@ pub(super) struct Flight<'a> {
 /// How far a call has come.
 #[derive(Debug)]
 enum State {
+    /// Not begun.
+    New,
     /// Not on its way; with a ticket it waits for its turn or for room.
     Unsent(Option<u64>),
     /// On its way under this ID.
@@ -52,7 +57,8 @@ impl<'a> Flight<'a> {
             ends,
             metadata: Metadata::new(),
             deadline: None,
-            state: State::Unsent(None),
+            scope: None,
+            state: State::New,
             passed: false,
             renewable: connection.current().map(Renewable::new),
         }
@@ -64,9 +70,21 @@ impl<'a> Flight<'a> {
         self.renewable.as_ref().map_or(self.connection, |renewable| &renewable.connection)
     }
 
+    /// From here on the call is about to be made.
+    #[inline]
+    fn begin(&mut self) {
+        if matches!(self.state, State::New) {
+            self.state = State::Unsent(None);
+            if let Some(scope) = self.scope.as_ref().or(self.connection.scope()) {
+                self.deadline = scope.bound(self.deadline);
+            }
+        }
+    }
+
     /// Makes the call, and waits for its answer.
     #[inline]
     pub(super) fn poll(&mut self, method: Callee<'_>, body: &dyn Body, cx: &mut Context<'_>) -> Poll<Answer> {
+        self.begin();
         loop {
             if let Some(renewable) = &mut self.renewable
                 && let Some(lost) = ready!(renewable.poll_renewed(cx))
@@ -84,6 +102,7 @@ impl<'a> Flight<'a> {
     /// Makes the call with this thread, which sleeps until the answer is there.
     #[inline]
     pub(super) fn block(&mut self, method: Callee<'_>, body: &dyn Body) -> Answer {
+        self.begin();
         loop {
             let answer = self.attempt_blocking(method, body);
             if !self.may_repeat(method, &answer) || !self.renew_blocking() {
@@ -213,7 +232,7 @@ impl Drop for Flight<'_> {
         match self.state {
             State::Unsent(Some(ticket)) => self.over().calls().abandon(self.connection.id(), ticket),
             State::Sent(call) => self.over().calls().cancel(call),
-            State::Unsent(None) | State::Done => {}
+            State::New | State::Unsent(None) | State::Done => {}
         }
     }
 }

@@ -20,6 +20,7 @@ mod opening;
 pub mod private;
 mod renewal;
 mod response;
+mod scope;
 mod session;
 #[cfg(all(test, feature = "macros", feature = "tokio"))]
 mod tests;

@@ -6,6 +6,7 @@
 
 mod channels;
 mod connections;
+mod deadlines;
 mod endings;
 mod metadata;
 mod nesting;
@@ -56,6 +57,16 @@ on_every_link! {
         c10_each_connection_has_settings_of_its_own,
         s7_a_goodbye_rejects_new_connections,
         s8_nothing_is_left_of_closed_connections,
+    }
+    deadlines::{
+        r8_calls_of_a_handler_have_the_time_that_is_left,
+        r8_calls_within_a_call_have_the_time_that_is_left,
+        r8_a_call_back_on_a_virtual_connection_has_the_time_that_is_left,
+        r8_what_a_handler_has_begun_ends_with_its_time,
+        r8_a_client_that_is_kept_is_not_bound_by_the_past,
+        r8_deadlines_go_through_proxies,
+        r8_an_idle_session_ends,
+        k1_a_peer_that_answers_is_alive,
     }
     metadata::{
         r9_a_handler_attaches_metadata_to_its_result,
