@@ -235,9 +235,9 @@ pub use link::{
 pub use memory::AttachError;
 pub use service::{
     Accepting, Acceptor, Argument, Call, CallError, CallOptions, Cancellation, Client, Connection,
-    ConnectionError, Context, Descriptor, IncomingConnection, Item, OpenConnection, Operation, RecvError,
-    Response, Router, Rx, SendAllError, SendError, SendFailure, Service, Session, TryRecvError, TrySendError,
-    Tx, channel, channel_with_window,
+    ConnectionError, Context, Descriptor, Extensions, IncomingConnection, Item, OpenConnection, Operation,
+    RecvError, Response, Router, Rx, SendAllError, SendError, SendFailure, Service, Session, TryRecvError,
+    TrySendError, Tx, channel, channel_with_window,
 };
 pub use session::{
     BadLimit, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError, Method,

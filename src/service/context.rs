@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::scope::Scope;
-use super::{Cancellation, Client, Connection, Session};
+use super::{Cancellation, Client, Connection, Extensions, Session};
 use crate::link::Peer;
 use crate::session::{Entry, Metadata, MetadataError, Method};
 
@@ -28,6 +28,7 @@ struct Shared {
     cancellation: Cancellation,
     /// What goes along with the result.
     attached: Mutex<Metadata>,
+    extensions: Extensions,
 }
 
 /// A clone says the same, and its end means nothing.
@@ -79,6 +80,11 @@ impl Context {
     /// Tells work that the handler starts elsewhere when nobody waits for it any more.
     pub fn cancellation(&self) -> &Cancellation {
         &self.shared().cancellation
+    }
+
+    /// Values for others on this side who work on the same call, this context's clones included.
+    pub fn extensions(&self) -> &Extensions {
+        &self.shared().extensions
     }
 
     /// Sends an entry along with the result, after those that were attached before. The caller gets them with

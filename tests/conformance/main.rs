@@ -74,6 +74,8 @@ on_every_link! {
         r9_too_much_metadata_is_an_error,
         r9_metadata_of_a_result_goes_through_a_proxy,
         r9_threads_get_what_goes_along_with_results,
+        r10_a_context_tells_what_is_known_of_the_call,
+        r10_those_who_work_on_a_call_share_what_they_like,
         r14_a_call_is_configured_before_it_is_made,
     }
     proxies::{
