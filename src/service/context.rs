@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::scope::Scope;
+use super::trace::TraceContext;
 use super::{Cancellation, Client, Connection, Extensions, Session};
 use crate::link::Peer;
 use crate::session::{Entry, Metadata, MetadataError, Method};
@@ -63,8 +64,9 @@ impl Context {
         metadata: Metadata,
         deadline: Option<Instant>,
         connection: Connection,
+        trace: Option<TraceContext>,
     ) -> Self {
-        let connection = connection.scoped(Scope::of(deadline));
+        let connection = connection.scoped(Scope::of(deadline, trace));
         Self { method, request, metadata, deadline, connection, shared: OnceLock::new(), own: true }
     }
 

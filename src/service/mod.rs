@@ -25,6 +25,7 @@ mod scope;
 mod session;
 #[cfg(all(test, feature = "macros", feature = "tokio"))]
 mod tests;
+pub(crate) mod trace;
 
 pub use accept::{Accepting, Acceptor, IncomingConnection, Router};
 pub use blocking::CallOptions;

@@ -14,6 +14,7 @@ mod proxies;
 mod scene;
 mod streams;
 mod threads;
+mod tracing;
 
 /// Makes a test of each function for each link.
 macro_rules! on_every_link {
@@ -120,6 +121,16 @@ on_every_link! {
         n1_every_end_of_an_argument_is_the_one_that_was_put_there,
         n1_ends_in_a_tree_are_those_of_its_branches,
         n1_ends_in_a_result_outlive_the_call,
+    }
+    tracing::{
+        d3_a_call_and_its_handler_are_one_trace,
+        d3_calls_within_a_call_are_part_of_its_trace,
+        d3_a_trace_goes_through_a_proxy,
+        d3_spans_tell_how_a_call_ended,
+        d3_no_call_fails_because_it_is_traced,
+        d3_a_trace_that_began_elsewhere_goes_on,
+        d3_where_nobody_wants_spans_a_trace_is_passed_on_as_it_is,
+        d3_calls_of_threads_are_spans_too,
     }
     threads::{
         n13_threads_send_and_receive,
