@@ -79,7 +79,7 @@ impl<'a> Flight<'a> {
     fn begin(&mut self, method: Callee<'_>, body: &dyn Body) {
         if matches!(self.state, State::New) {
             self.state = State::Unsent(None);
-            let scope = self.scope.as_ref().or(self.connection.scope());
+            let scope = self.scope.as_ref().or_else(|| self.connection.scope());
             if let Some(scope) = scope {
                 self.deadline = scope.bound(self.deadline);
             }

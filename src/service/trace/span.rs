@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tracing::field::{Empty, display};
+use tracing::field::Empty;
 use tracing::subscriber::NoSubscriber;
 use tracing::{Span, debug_span};
 
@@ -53,7 +53,7 @@ impl CallSpan {
         let parent = attached.and_then(|attached| TraceContext::of(&attached.metadata));
         let here = parent.map_or_else(TraceContext::root, TraceContext::child);
         let bound = attached.and_then(|attached| attached.binding.as_deref());
-        let method = method.map(Callee::Known).or(bound.map(Callee::Forwarded));
+        let method = method.map(Callee::Known).or_else(|| bound.map(Callee::Forwarded));
         let [service, name] = method.as_ref().map_or([""; 2], Callee::names);
         let call = request.reply.call();
         // Its parent is at the caller's.
