@@ -213,6 +213,8 @@ mod readme;
 mod service;
 mod session;
 mod sys;
+#[cfg(feature = "tokio")]
+pub mod tunnel;
 
 /// Helpers for tests of what is built on sessions. With the feature `testing`.
 ///

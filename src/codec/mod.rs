@@ -32,6 +32,8 @@ use elements::Bodiless;
 pub(crate) use ends::End;
 pub use ends::{EndError, Ends, Receiver, Sender};
 pub(crate) use item::ItemCodec;
+#[cfg(feature = "tokio")]
+pub(crate) use item::{BYTES_LENGTH, Bytes};
 pub use message::Encode;
 pub(crate) use message::Message;
 #[cfg(any(fuzzing, test))]

@@ -213,7 +213,7 @@ impl Calls for Engine {
     }
 
     fn release_connection(&self, id: u32, closes: bool) {
-        self.with(|core| core.session.release_connection(id, closes, &mut *core.out));
+        drop(self.with(|core| core.release_connection(id, closes)));
     }
 
     fn poll_connection_over(&self, id: u32, cx: &mut Context<'_>) -> Poll<CloseReason> {

@@ -158,6 +158,14 @@ impl Core {
         self.services.remove(&connection)
     }
 
+    /// Nobody asks any more what becomes of a connection. Gives what serves on it if nobody else would let go of that, to be
+    /// dropped when the core has been left.
+    #[must_use]
+    pub(super) fn release_connection(&mut self, id: u32, closes: bool) -> Option<Arc<dyn Dispatch>> {
+        self.session.release_connection(id, closes, &mut *self.out);
+        if self.session.is_attended() { None } else { self.forget(id) }
+    }
+
     /// Has the session watched until it ends. If it has ended, that is not worth while: gives the watch back.
     pub(super) fn keep(&mut self, watch: Watch) -> Option<Watch> {
         if self.ended {

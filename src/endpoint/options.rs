@@ -102,9 +102,8 @@ impl Options {
         self
     }
 
-    /// Ends the session when nothing has happened on it for this long, at the latest after twice the time: no call was
-    /// made, nothing was sent on a channel, and nothing came but keepalive. That a call is under way is nothing that
-    /// happens.
+    /// Ends the session when nothing has happened on it for this long, at the latest after twice the time. Keepalive does
+    /// not count; a call in flight and an open channel do.
     #[must_use]
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.idle = Some(time);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::script::Script;
 use crate::link::{Buffer, Frame, Header};
-use crate::session::simulated::{DIFFERS, ECHO, MISSING, Peer, Wire, deliver, pair};
+use crate::session::simulated::{DIFFERS, ECHO, MISSING, Peer, Shape, Wire, deliver, pair};
 use crate::session::{
     Answer, CallId, CloseReason, Failure, Limits, Metadata, Outcome, RejectReason, Rejection, StartCall, Work,
 };
@@ -20,9 +20,9 @@ pub fn session(data: &[u8]) -> usize {
         0 => Limits::default(),
         _ => Limits { requests: 2, payload: Limits::LEAST_PAYLOAD, ..Limits::default() },
     };
-    let (capacity, most) = if setup & NARROW == 0 { (1 << 20, 1024) } else { (3 * (Header::LEN + 64), 64) };
+    let shape = if setup & NARROW == 0 { Shape::WIDE } else { Shape::NARROW };
     let now = Instant::now();
-    let mut peers = pair(capacity, most, limits);
+    let mut peers = pair(shape, limits);
     for peer in &mut peers {
         peer.session.start(&mut peer.out);
     }

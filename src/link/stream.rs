@@ -3,12 +3,12 @@
 //! Writes gather: whatever was committed goes out in one system call when it is published, and what the
 //! kernel does not take waits in a buffer of bounded size.
 //!
+//! Descriptors go with the first byte of their frame, which goes alone, so that the kernel tells the receiver with which
+//! byte they came. They go as soon as the kernel has taken all bytes before, or not at all: nothing here keeps them.
+//!
 //! What the kernel of a Unix socket has taken is with the peer. That of a TCP socket still has to send it, and throws it
 //! away if anything comes for a socket that is closed. So a TCP link that ends says that nothing more will come, and its
 //! socket stays for a while: until the peer, which has everything then, ends its own side.
-//!
-//! Descriptors go with the first byte of their frame, which goes alone, so that the kernel tells the receiver with which
-//! byte they came. They go as soon as the kernel has taken all bytes before, or not at all: nothing here keeps them.
 
 use std::collections::VecDeque;
 use std::io;
@@ -36,15 +36,15 @@ const OUTBOX: usize = 4 * MAX_PAYLOAD;
 /// Bytes read ahead: two frames at least.
 const INBOX: usize = 2 * (Header::LEN + MAX_PAYLOAD);
 
-/// What a link's socket is, and how it ends.
+/// How a link's socket ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Socket {
-    /// A Unix socket, which ends with the link.
-    Unix,
-    /// A Unix socket that ends with a process: its end means more than that of the link.
-    Inherited,
-    /// A TCP socket, which ends when the peer has received all, or has had [`LINGERS`] for it.
-    Tcp,
+enum End {
+    /// With the link.
+    WithLink,
+    /// With a process: its end means more than that of the link.
+    WithProcess,
+    /// After the link, when the peer has received all, or has had [`LINGERS`] for it.
+    Lingers,
 }
 
 /// How long the socket of a TCP link stays open after its link for the peer to receive all.
@@ -56,7 +56,7 @@ const LINGERS: Duration = Duration::from_secs(5);
 /// # Errors
 /// When the socket cannot be made nonblocking.
 pub(crate) fn link(socket: impl Into<OwnedFd>, inherited: bool) -> io::Result<Link> {
-    over(socket.into(), if inherited { Socket::Inherited } else { Socket::Unix })
+    over(socket.into(), if inherited { End::WithProcess } else { End::WithLink })
 }
 
 /// A link over a connected TCP socket, which is made nonblocking and sends at once.
@@ -65,15 +65,15 @@ pub(crate) fn link(socket: impl Into<OwnedFd>, inherited: bool) -> io::Result<Li
 /// When the socket cannot be made so.
 pub(crate) fn tcp(socket: OwnedFd) -> io::Result<Link> {
     sys::tcp::send_at_once(&socket)?;
-    over(socket, Socket::Tcp)
+    over(socket, End::Lingers)
 }
 
-fn over(socket: OwnedFd, what: Socket) -> io::Result<Link> {
+fn over(socket: OwnedFd, end: End) -> io::Result<Link> {
     sys::socket::never_wait(&socket)?;
     let socket = Arc::new(socket);
     let shared = Arc::new(Shared {
         socket: UntilEnd::new(Arc::clone(&socket)),
-        what,
+        end,
         backed_up: AtomicBool::new(false),
         wakes: Wakes::default(),
     });
@@ -102,7 +102,7 @@ fn over(socket: OwnedFd, what: Socket) -> io::Result<Link> {
 
 struct Shared {
     socket: UntilEnd<OwnedFd>,
-    what: Socket,
+    end: End,
     /// Bytes wait for the kernel to take them.
     backed_up: AtomicBool,
     wakes: Wakes,
@@ -148,7 +148,7 @@ impl Transmit for Sender {
     }
 
     fn carries_descriptors(&self) -> bool {
-        self.shared.what != Socket::Tcp
+        !matches!(self.shared.end, End::Lingers)
     }
 
     fn commit_passing(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
@@ -333,13 +333,7 @@ impl Receiver {
             }
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock => Ok(false),
-                // Whichever it was: a failed attempt to send may have taken the error away, and left the end alone.
-                io::ErrorKind::ConnectionReset
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::TimedOut
-                | io::ErrorKind::HostUnreachable
-                | io::ErrorKind::NetworkUnreachable => Err(LinkError::Gone),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Err(LinkError::Gone),
                 _ => Err(error.into()),
             },
         }
@@ -424,10 +418,10 @@ impl Signal for Shared {
 
     fn hang_up(&self) {
         let Some(socket) = self.socket.get() else { return };
-        match self.what {
-            Socket::Inherited => {}
-            Socket::Unix => sys::socket::shut_down(&*socket),
-            Socket::Tcp => {
+        match self.end {
+            End::WithProcess => {}
+            End::WithLink => sys::socket::shut_down(&*socket),
+            End::Lingers => {
                 sys::tcp::stop_sending(&*socket);
                 sys::close::when_ended(socket, LINGERS);
             }

@@ -148,7 +148,10 @@ impl Incoming {
     /// Answers with a result that something goes along with: channel ends, metadata, a span.
     fn respond_with(self, mut ends: Departing, body: &dyn Body) {
         let (connection, channels) = (self.connection(), ends.wishes());
-        let metadata = self.attached.as_deref().unwrap_or_else(Metadata::empty);
+        let metadata = match self.attached.as_deref() {
+            Some(metadata) => metadata,
+            None => Metadata::empty(),
+        };
         let first = self.request.reply.respond(Outcome { body, metadata, channels: &channels });
         first.into_iter().for_each(|first| ends.bind(&connection, first));
         if let Some(mut span) = self.span {

@@ -4,7 +4,7 @@
 //! At most one message is in assembly; whole frames of other messages may come in between.
 
 use super::Rule;
-use crate::link::{Buffer, Flags, Frame, Header};
+use crate::link::{Buffer, Flags, Frame, Header, Kind};
 
 /// The message in assembly, if there is one.
 #[derive(Debug, Default)]
@@ -25,6 +25,13 @@ impl Assembly {
     #[inline]
     pub(super) fn is_continued_by(&self, header: &Header) -> bool {
         self.0.as_ref().is_some_and(|parts| parts.continues(header))
+    }
+
+    /// Whether this request is the message in assembly.
+    pub(super) fn is_request(&self, connection: u32, id: u64) -> bool {
+        self.0.as_ref().is_some_and(|Parts { header, .. }| {
+            (header.kind, header.connection, header.id) == (Kind::Call, connection, id)
+        })
     }
 
     /// The bytes of the message in assembly.

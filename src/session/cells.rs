@@ -13,9 +13,10 @@ pub(super) struct Cell {
     pub(super) generation: u16,
 }
 
-/// The cells of this side's parity.
-#[derive(Debug, Default)]
+/// The cells of this side's parity. That goes by its role in the session, since all connections share them.
+#[derive(Debug)]
 pub(super) struct Cells {
+    role: Role,
     /// Cells that were used before and are free, as they are to be used next.
     free: Vec<Cell>,
     /// How many have ever been used.
@@ -23,13 +24,17 @@ pub(super) struct Cells {
 }
 
 impl Cells {
+    pub(super) fn new(role: Role) -> Self {
+        Self { role, free: Vec::new(), used: 0 }
+    }
+
     /// The n-th of the cells to be taken next, if the link has that many.
-    pub(super) fn peek(&self, n: usize, role: Role, out: &dyn Transmit) -> Option<Cell> {
+    pub(super) fn peek(&self, n: usize, out: &dyn Transmit) -> Option<Cell> {
         if let Some(at) = self.free.len().checked_sub(n + 1) {
             return self.free.get(at).copied();
         }
         let fresh = u32::try_from(n - self.free.len()).ok()?.checked_add(self.used)?;
-        let index = fresh.checked_mul(2)?.checked_add(u32::from(role == Role::Acceptor))?;
+        let index = fresh.checked_mul(2)?.checked_add(u32::from(self.role == Role::Acceptor))?;
         (index < out.cells()).then_some(Cell { index, generation: 0 })
     }
 
@@ -45,8 +50,14 @@ impl Cells {
         self.free.push(Cell { generation: cell.generation.wrapping_add(1), ..cell });
     }
 
-    /// Whether `role` may declare a channel with a cell of this index.
-    pub(super) fn is_one_of(role: Role, index: u32, out: &dyn Transmit) -> bool {
-        index < out.cells() && (index % 2 == 1) == (role == Role::Acceptor)
+    /// How many were taken and not given back.
+    #[cfg(test)]
+    pub(super) fn lost(&self) -> usize {
+        self.used as usize - self.free.len()
+    }
+
+    /// Whether the peer may declare a channel with a cell of this index.
+    pub(super) fn is_one_of_peer(&self, index: u32, out: &dyn Transmit) -> bool {
+        index < out.cells() && (index % 2 == 1) == (self.role == Role::Initiator)
     }
 }

@@ -61,8 +61,9 @@ impl Session {
 
     /// A caller waits for its turn no more, because it has had it or is gone.
     pub(crate) fn abandon(&mut self, connection: u32, ticket: u64) {
-        if let Some(connection) = self.connections.get(connection) {
-            connection.abandon(ticket, &mut self.io);
+        if let Some(known) = self.connections.get(connection) {
+            known.abandon(ticket, &mut self.io);
+            self.connections.reap(connection);
         }
     }
 
@@ -85,6 +86,17 @@ impl Session {
             connection.cancel(call.id, &mut self.io, out);
             self.connections.reap(call.connection);
         }
+    }
+
+    /// Nobody will ever ask what is to be done for the peer: it is only called here. Connections that it asks for are
+    /// rejected.
+    pub(crate) fn leave_unattended(&mut self) {
+        self.io.inbox.unattended = true;
+    }
+
+    /// Whether somebody asks what is to be done for the peer.
+    pub(crate) fn is_attended(&self) -> bool {
+        !self.io.inbox.unattended
     }
 
     /// What is to be done next for the peer; else whom to wake when there is something, or nobody if whoever serves is

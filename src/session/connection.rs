@@ -50,6 +50,15 @@ pub(super) enum Stage {
     },
 }
 
+/// Who says the last word on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Last {
+    /// The peer has, or nothing can be said any more.
+    Said,
+    /// This side, after all that it has said before.
+    Ours,
+}
+
 /// Why a connection is over.
 #[derive(Clone, Debug)]
 pub(crate) enum ConnectionEnd {
@@ -90,24 +99,31 @@ impl Connection {
     }
 
     /// It is over: every call has its answer, every handler is cancelled, every channel carries no more.
-    pub(super) fn finish(&mut self, end: ConnectionEnd, untold: bool, io: &mut Io) {
-        if self.end().is_some() {
+    pub(super) fn finish(&mut self, end: ConnectionEnd, last: Last, io: &mut Io) {
+        if last == Last::Said {
+            // Nobody listens to what waits here any more.
+            io.outbox.take_back_connection(self.id);
+        }
+        if let Stage::Over { untold, .. } = &mut self.stage {
+            *untold &= last == Last::Ours;
             return;
         }
         let reason = match &end {
             ConnectionEnd::Closed(reason) => reason.clone(),
             ConnectionEnd::Rejected(_) => CloseReason::Goodbye,
         };
-        self.outgoing.end(&reason, io);
-        self.incoming.end(self.id, io);
+        self.outgoing.end(self.id, &reason, last, io);
+        let unhandled = self.incoming.end(self.id, io);
         self.channels.end(&reason, io);
-        io.inbox.opens.retain(|request| request.id != self.id);
-        if self.id != 0 {
-            io.inbox.closed.push(self.id);
+        self.channels.forget(&unhandled, io);
+        match self.stage {
+            Stage::Asked => io.inbox.opens.retain(|request| request.id != self.id),
+            _ if self.id != 0 && !io.inbox.unattended => io.inbox.closed.push(self.id),
+            _ => {}
         }
         io.inbox.wake(&mut io.wakers);
         io.wakers.append(&mut self.waiting);
-        self.stage = Stage::Over { end, untold };
+        self.stage = Stage::Over { end, untold: last == Last::Ours };
     }
 
     /// Whether nobody has anything to ask of it any more.

@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 
 use rustc_hash::FxHashMap;
 
-use super::connection::{Connection, ConnectionEnd, Methods, Stage};
+use super::connection::{Connection, ConnectionEnd, Last, Methods, Stage};
 use super::machine::{Farewell, Phase};
 use super::wire::{Malformed, Reader, Writer, short, shortened};
 use super::{
@@ -67,15 +67,25 @@ impl Connections {
         std::iter::once(&mut self.root).chain(self.others.values_mut())
     }
 
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Connection> {
+        std::iter::once(&self.root).chain(self.others.values())
+    }
+
     /// The bytes of what is kept on account of the peer.
     #[cfg(any(fuzzing, test))]
     pub(super) fn kept(&self) -> usize {
-        let all = std::iter::once(&self.root).chain(self.others.values());
-        all.map(|connection| connection.channels.kept()).sum()
+        self.iter().map(|connection| connection.channels.kept()).sum()
+    }
+
+    /// Whether there are no virtual ones, and nothing is kept of any.
+    #[cfg(test)]
+    pub(super) fn is_root_alone(&self) -> bool {
+        self.others.is_empty()
     }
 
     /// How many are live that were opened by the side with this parity.
-    fn opened_by(&self, role: Role) -> usize {
+    pub(super) fn opened_by(&self, role: Role) -> usize {
         let live = |connection: &&Connection| !matches!(connection.stage, Stage::Over { untold: false, .. });
         let theirs = self.others.values().filter(|connection| role.owns(u64::from(connection.id)));
         theirs.filter(live).count()
@@ -177,7 +187,7 @@ impl Session {
             return;
         }
         let end = ConnectionEnd::Closed(CloseReason::Local);
-        connection.finish(end, true, &mut self.io);
+        connection.finish(end, Last::Ours, &mut self.io);
         let bytes = rejection.encode(&connection.limits);
         self.say_last(Header { connection: id, ..Header::new(Kind::Reject) }, &bytes, out);
     }
@@ -192,7 +202,7 @@ impl Session {
                 self.reject_connection(id, &rejection, out);
             }
             Stage::Opening | Stage::Open => {
-                connection.finish(ConnectionEnd::Closed(CloseReason::Local), true, &mut self.io);
+                connection.finish(ConnectionEnd::Closed(CloseReason::Local), Last::Ours, &mut self.io);
                 self.say_last(Header { connection: id, ..Header::new(Kind::Close) }, &[], out);
             }
         }
@@ -200,12 +210,9 @@ impl Session {
 
     /// Sends the last frame of a connection. Until it is in the link, the connection counts as one of those open.
     fn say_last(&mut self, header: Header, bytes: &[u8], out: &mut dyn Transmit) {
-        if self.io.outbox.is_empty()
-            && self.io.outbox.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_ok()
-        {
-            return self.said_last(header.connection);
+        if self.io.outbox.send(header, bytes, out) {
+            self.said_last(header.connection);
         }
-        self.io.outbox.keep(header, crate::link::Buffer::copy_of(bytes));
     }
 
     /// The last frame of a connection is in the link.
@@ -278,17 +285,19 @@ impl Session {
         };
         let (settings, service, metadata) = read().map_err(|_| Rule::ConnectionForm)?;
         from.end().map_err(|_| Rule::ConnectionForm)?;
-        if !limits.admit(&metadata) {
-            return Err(Rule::MetadataLimit);
-        }
+        limits.check_metadata(&metadata)?;
         self.connections.highest = id;
         let limits = limits.of_connection(Some(settings));
         let none: Methods = Box::new(|_| super::Lookup::Unknown);
         let connection = Connection::new(id, Role::Acceptor, Stage::Asked, limits, none);
         self.connections.others.insert(id, connection);
-        if parting {
-            let rejection = Rejection { reason: RejectReason::Draining, metadata: Metadata::new() };
-            self.reject_connection(id, &rejection, out);
+        let rejected = match (parting, self.io.inbox.unattended) {
+            (true, _) => Some(RejectReason::Draining),
+            (false, true) => Some(RejectReason::NoAcceptor),
+            (false, false) => None,
+        };
+        if let Some(reason) = rejected {
+            self.reject_connection(id, &Rejection { reason, metadata: Metadata::new() }, out);
             return Ok(());
         }
         self.io.inbox.opens.push(OpenRequest { id, service, metadata, settings });
@@ -312,13 +321,15 @@ impl Session {
                 Ok((ConnectionSettings::decode(&mut from)?, Metadata::decode(&mut from)?))
             };
             let (settings, metadata) = read().map_err(|_| Rule::ConnectionForm)?;
+            connection.limits.check_metadata(&metadata)?;
             connection.limits = connection.limits.of_connection(Some(settings));
             connection.metadata = metadata;
             connection.stage = Stage::Open;
             self.io.wakers.append(&mut connection.waiting);
         } else {
             let rejection = Rejection::decode(&mut from).map_err(|_| Rule::ConnectionForm)?;
-            connection.finish(ConnectionEnd::Rejected(rejection), false, &mut self.io);
+            connection.limits.check_metadata(&rejection.metadata)?;
+            connection.finish(ConnectionEnd::Rejected(rejection), Last::Said, &mut self.io);
         }
         from.end().map_err(|_| Rule::ConnectionForm)?;
         self.connections.reap(id);
@@ -331,7 +342,7 @@ impl Session {
             return Err(Rule::ConnectionForm);
         }
         let Some(connection) = self.connections.others.get_mut(&id) else { return self.stale_connection(id) };
-        connection.finish(ConnectionEnd::Closed(CloseReason::Goodbye), false, &mut self.io);
+        connection.finish(ConnectionEnd::Closed(CloseReason::Goodbye), Last::Said, &mut self.io);
         self.connections.reap(id);
         Ok(())
     }

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::connection::Connection;
+use super::connection::{Connection, Stage};
 use super::io::Io;
 use super::method::{Binding, Bound, Lookup};
-use super::options::{Options, Received};
+use super::options::{Declaration, Options, Received};
 use super::timers::Timer;
 use super::wire::{Reader, Writer};
-use super::{Attached, CallId, Failure, Inbound, Limits, Outcome, Rule};
+use super::{Attached, CallId, Declared, Failure, Inbound, Limits, Outcome, Rule};
 use crate::link::{Buffer, Flags, Frame, Header, Kind, Transmit};
 
 /// The most methods that a peer may bind on a connection whose calls are forwarded.
@@ -53,10 +53,18 @@ impl Incoming {
         self.requests.len()
     }
 
-    /// The connection is over: nothing more is handled, and what is being handled is dropped.
-    pub(super) fn end(&mut self, connection: u32, io: &mut Io) {
+    /// The connection is over: nothing more is handled, and what is being handled is dropped. Gives the channels that came
+    /// with requests that nobody has handled.
+    pub(super) fn end(&mut self, connection: u32, io: &mut Io) -> Vec<Declared> {
         io.in_flight.requests -= self.requests.len();
-        io.inbox.requests.retain(|inbound| inbound.call.connection != connection);
+        let mut unhandled = Vec::new();
+        io.inbox.requests.retain_mut(|inbound| {
+            let goes = inbound.call.connection == connection;
+            if goes {
+                unhandled.extend(inbound.attached.take().into_iter().flat_map(|attached| attached.channels));
+            }
+            !goes
+        });
         let (timers, inbox) = (&mut io.timers, &mut io.inbox);
         inbox.cancelled.retain(|call| call.connection != connection);
         inbox.cancelled.extend(self.requests.drain().map(|(id, request)| {
@@ -64,6 +72,7 @@ impl Incoming {
             timers.clear(request.deadline, Timer::Request(call));
             call
         }));
+        unhandled
     }
 }
 
@@ -101,6 +110,11 @@ impl Connection {
     /// A request begins: its slot is taken from its first fragment on.
     #[inline]
     pub(super) fn admit(&mut self, header: &Header, goodbye: bool, io: &mut Io) -> Result<(), Rule> {
+        match self.stage {
+            Stage::Open => {}
+            Stage::Over { .. } => return Ok(()),
+            Stage::Opening | Stage::Asked => return Err(Rule::Connection),
+        }
         let id = header.id;
         if !self.role.other().owns(id) {
             return Err(Rule::RequestParity);
@@ -236,7 +250,7 @@ impl Connection {
             Err(failure) => failure,
         };
         let header = Header { id, connection: self.id, ..Header::new(Kind::Failure) };
-        self.answer(header, failure.encoded_size(), |place| failure.encode(place), io, out);
+        self.answer(header, &[], failure.encoded_size(), |place| failure.encode(place), io, out);
         None
     }
 
@@ -256,13 +270,10 @@ impl Connection {
         let header = Header { id, connection: self.id, ..Header::new(Kind::Response) };
         let Some(options) = options else {
             self.limits.check_size(body.length())?;
-            self.answer(header, body.length(), |place| body.write(place), io, out);
+            self.answer(header, &[], body.length(), |place| body.write(place), io, out);
             return Ok(0);
         };
-        if !self.limits.admit(metadata) {
-            let (size, limit) = (metadata.encoded_size() as u64, u64::from(self.limits.metadata_size));
-            return Err(Failure::TooLarge { size, limit });
-        }
+        self.limits.check_metadata(metadata)?;
         let length = options.size() + body.length();
         self.limits.check_size(length)?;
         let write = |place: &mut [u8]| {
@@ -270,7 +281,7 @@ impl Connection {
             options.encode(&mut to);
             body.write(to.rest());
         };
-        self.answer(Header { flags: Flags::OPTIONS, ..header }, length, write, io, out);
+        self.answer(Header { flags: Flags::OPTIONS, ..header }, &declared, length, write, io, out);
         Ok(self.channels.open(&declared, io, out))
     }
 
@@ -278,12 +289,13 @@ impl Connection {
     fn answer(
         &mut self,
         header: Header,
+        declared: &[Declaration],
         length: usize,
         write: impl Fn(&mut [u8]),
         io: &mut Io,
         out: &mut dyn Transmit,
     ) {
-        if io.outbox.try_send(header, length, out, &write).is_ok() {
+        if io.outbox.try_declare(header, declared, length, out, &write).is_ok() {
             self.answered(header.id, io);
             return;
         }
@@ -291,7 +303,7 @@ impl Connection {
         let mut bytes = Buffer::new();
         bytes.resize(length, 0);
         write(&mut bytes);
-        io.outbox.keep(header, bytes);
+        io.outbox.keep(header, declared, bytes);
         if let Some(request) = self.incoming.requests.get_mut(&header.id) {
             request.answered = true;
         }

@@ -4,13 +4,12 @@ use std::task::Waker;
 
 use super::cells::Cells;
 use super::machine::register;
-use super::outbox::Outbox;
+use super::outbox::{NotNow, Outbox};
 use super::timers::Timers;
-use super::{CallId, ChannelId, Inbound, OpenRequest, Work};
+use super::{CallId, ChannelId, Inbound, OpenRequest, Role, Work};
 use crate::link::Transmit;
 
 /// What the connections of a session share.
-#[derive(Default)]
 pub(super) struct Io {
     pub(super) outbox: Outbox,
     pub(super) timers: Timers,
@@ -25,6 +24,19 @@ pub(super) struct Io {
 }
 
 impl Io {
+    pub(super) fn new(role: Role) -> Self {
+        Self {
+            outbox: Outbox::default(),
+            timers: Timers::default(),
+            wakers: Vec::new(),
+            spent: Vec::new(),
+            room: Room::default(),
+            inbox: Inbox::default(),
+            cells: Cells::new(role),
+            in_flight: InFlight::default(),
+        }
+    }
+
     /// Has `waker` woken in place of whoever was to be.
     #[inline]
     pub(super) fn register(&mut self, known: &mut Option<Waker>, waker: Option<&Waker>) {
@@ -54,8 +66,11 @@ impl InFlight {
 /// Who waits for room in the link.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// The least that somebody has waited for in vain.
+    /// The least that somebody waits for.
     length: Option<usize>,
+    /// The least that somebody waits for who is behind others, and the outbox's turn at that time. Before that has changed
+    /// there is no use in waking anybody, however much room there is.
+    behind: Option<(usize, u64)>,
     /// Connections whose callers wait.
     pub(super) callers: Vec<u32>,
     /// Channels whose senders wait.
@@ -63,18 +78,32 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Somebody waits for this much.
-    pub(super) fn wait_for(&mut self, length: usize) {
+    /// Somebody waits to send a message of this length.
+    pub(super) fn wait_for(&mut self, length: usize, why: NotNow, outbox: &Outbox, out: &dyn Transmit) {
+        let length = length.min(out.max_payload());
+        match why {
+            NotNow::Behind => {
+                let (least, turn) = self.behind.unwrap_or_else(|| (length, outbox.turns()));
+                self.behind = Some((least.min(length), turn));
+            }
+            NotNow::NoRoom | NotNow::TooLong => self.waits_for(length),
+        }
+    }
+
+    fn waits_for(&mut self, length: usize) {
         self.length = Some(self.length.map_or(length, |least| least.min(length)));
     }
 
     #[inline]
     pub(super) fn is_waited_for(&self) -> bool {
-        self.length.is_some()
+        self.length.is_some() || self.behind.is_some()
     }
 
     /// Whether there is room again that somebody has waited for. Then whoever waits is to be woken.
     pub(super) fn is_there(&mut self, outbox: &Outbox, out: &mut dyn Transmit) -> bool {
+        if let Some((length, _)) = self.behind.take_if(|(_, turn)| *turn != outbox.turns()) {
+            self.waits_for(length);
+        }
         let there = self.length.is_some_and(|length| outbox.has_room(length, out));
         if there {
             self.length = None;
@@ -94,6 +123,8 @@ pub(super) struct Inbox {
     pub(super) cancelled: Vec<CallId>,
     /// Connections that are over: whatever serves them may go.
     pub(super) closed: Vec<u32>,
+    /// Nobody ever asks what is to be done.
+    pub(super) unattended: bool,
     /// Whoever serves, and waits for something to do.
     server: Option<Waker>,
 }

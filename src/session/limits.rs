@@ -1,6 +1,7 @@
 //! The limits of a session, and their negotiation to the stricter side.
 
-use super::Metadata;
+use super::{Failure, Metadata, Rule};
+use crate::link::Kind;
 
 /// What a side is willing to take. Both sides keep to the smaller of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,17 +84,64 @@ impl Limits {
         usize::try_from(self.payload).unwrap_or(usize::MAX)
     }
 
+    /// The most bytes of a message of this kind. Metadata that stands by itself need not be within the payload.
+    #[inline]
+    pub(super) fn message_length(&self, kind: Kind) -> usize {
+        /// What may come with metadata: settings, a code, a text.
+        const BESIDES: usize = 1024;
+        match kind {
+            Kind::Open | Kind::Accept | Kind::Reject | Kind::End => {
+                self.payload_length().max(self.metadata_length().saturating_add(BESIDES))
+            }
+            _ => self.payload_length(),
+        }
+    }
+
     /// Whether metadata is within these limits.
     #[inline]
     pub(super) fn admit(&self, metadata: &Metadata) -> bool {
-        metadata.is_empty()
-            || (metadata.len() <= usize::from(self.metadata_entries)
-                && metadata.encoded_size() <= self.metadata_length())
+        self.check_metadata(metadata).is_ok()
+    }
+
+    /// Whether metadata is within these limits.
+    ///
+    /// # Errors
+    /// How many entries there are and may be, or if it is not those, how many bytes.
+    #[inline]
+    pub(super) fn check_metadata(&self, metadata: &Metadata) -> Result<(), Excess> {
+        if metadata.is_empty() {
+            return Ok(());
+        }
+        let entries = (metadata.len() as u64, u64::from(self.metadata_entries));
+        let bytes = (metadata.encoded_size() as u64, u64::from(self.metadata_size));
+        match [entries, bytes].into_iter().find(|(size, limit)| size > limit) {
+            Some((size, limit)) => Err(Excess { size, limit }),
+            None => Ok(()),
+        }
     }
 
     /// The most bytes of metadata, as a length in memory.
     pub(super) fn metadata_length(&self) -> usize {
         usize::try_from(self.metadata_size).unwrap_or(usize::MAX)
+    }
+}
+
+/// Something is larger than agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Excess {
+    size: u64,
+    limit: u64,
+}
+
+impl From<Excess> for Failure {
+    fn from(Excess { size, limit }: Excess) -> Self {
+        Self::TooLarge { size, limit }
+    }
+}
+
+impl From<Excess> for Rule {
+    fn from(_: Excess) -> Self {
+        Self::MetadataLimit
     }
 }
 

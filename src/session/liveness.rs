@@ -77,10 +77,12 @@ impl Session {
         }
     }
 
-    /// Ends a session on which nothing has happened, whatever is under way.
+    /// Ends a session on which nothing has happened and nothing is under way: no call, no open channel.
     pub(super) fn check_idle(&mut self, now: Instant, out: &mut dyn Transmit) {
         let Some(idle) = self.settings.idle else { return };
-        if std::mem::take(&mut self.liveness.busy) {
+        if std::mem::take(&mut self.liveness.busy) || !self.io.in_flight.is_none() {
+            // What is under way now has not ended before.
+            self.liveness.busy = !self.io.in_flight.is_none();
             self.set(now, idle, Timer::Idle);
         } else {
             self.close(CloseReason::Idle, out);

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::simulated::{ECHO, Peer, deliver, pair, settings};
-use super::{CloseReason, Keepalive, Limits, Role, Session};
+use super::simulated::{ECHO, Peer, Shape, deliver, pair, settings};
+use super::{CallId, CloseReason, Keepalive, Limits, Outcome, Role, Session, StartCall};
 
 const SILENCE: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(25);
@@ -11,7 +11,7 @@ const IDLE: Duration = Duration::from_secs(60);
 
 /// Two open sessions, of which the first asks whether the second is alive, and ends when nothing happens, or either.
 fn open(keepalive: bool, idle: bool, now: Instant) -> [Peer; 2] {
-    let mut peers = pair(1 << 20, 1024, Limits::default());
+    let mut peers = pair(Shape::WIDE, Limits::default());
     let mut settings = settings(Limits::default());
     settings.keepalive = keepalive.then_some(Keepalive { silence: SILENCE, timeout: TIMEOUT });
     settings.idle = idle.then_some(IDLE);
@@ -77,19 +77,45 @@ fn without_being_told_so_nobody_asks() {
     assert!(peers.iter().all(|peer| peer.session.next_timeout().is_none()));
 }
 
+/// One side calls the other, which does not answer yet.
+fn call(peers: &mut [Peer; 2], caller: usize, now: Instant) -> CallId {
+    let StartCall::Started(started) = peers[caller].call(&ECHO, b"busy", None, now) else {
+        panic!("nobody else calls")
+    };
+    deliver(peers, now);
+    started.call
+}
+
+/// The other one answers.
+fn answer(peers: &mut [Peer; 2], caller: usize, call: CallId, now: Instant) {
+    let other = &mut peers[1 - caller];
+    let request = other.session.next_request().expect("a request");
+    other.session.respond(request.call, Ok(Outcome::plain(b"")), &mut other.out);
+    deliver(peers, now);
+    assert!(peers[caller].session.poll_answer(call, None).is_ready());
+}
+
 #[test]
-fn a_session_ends_when_nothing_happens() {
-    let begun = Instant::now();
-    let mut peers = open(false, true, begun);
-    peers[0].call(&ECHO, b"never answered", None, begun);
-    deliver(&mut peers, begun);
-    let busy = next(&mut peers[0]);
-    assert_eq!((busy - begun, peers[0].session.close_reason()), (IDLE, None));
-    let ended = next(&mut peers[0]);
-    assert_eq!(ended - busy, IDLE);
-    assert_eq!(peers[0].session.close_reason(), Some(&CloseReason::Idle));
-    deliver(&mut peers, ended);
-    assert_eq!(peers[1].session.close_reason(), Some(&CloseReason::Goodbye));
+fn a_session_ends_when_nothing_happens_and_nothing_is_under_way() {
+    for caller in [0, 1] {
+        let begun = Instant::now();
+        let mut peers = open(false, true, begun);
+        let call = call(&mut peers, caller, begun);
+        let mut now = begun;
+        for _ in 0..10 {
+            now = next(&mut peers[0]);
+            assert_eq!(peers[0].session.close_reason(), None, "a call is under way");
+        }
+        answer(&mut peers, caller, call, now);
+        let mut ended = now;
+        while peers[0].session.close_reason().is_none() {
+            ended = next(&mut peers[0]);
+        }
+        assert!(ended - now >= IDLE && ended - now <= 2 * IDLE, "{:?}", ended - now);
+        assert_eq!(peers[0].session.close_reason(), Some(&CloseReason::Idle));
+        deliver(&mut peers, ended);
+        assert_eq!(peers[1].session.close_reason(), Some(&CloseReason::Goodbye));
+    }
 }
 
 #[test]
@@ -98,8 +124,8 @@ fn what_keeps_a_session_from_being_idle() {
     let mut peers = open(false, true, now);
     for round in 0..10 {
         // Either side calls.
-        peers[round % 2].call(&ECHO, b"busy", None, now);
-        deliver(&mut peers, now);
+        let call = call(&mut peers, round % 2, now);
+        answer(&mut peers, round % 2, call, now);
         now = next(&mut peers[0]);
         assert_eq!(peers[0].session.close_reason(), None, "round {round}");
     }

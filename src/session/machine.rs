@@ -5,7 +5,7 @@ use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use super::assembly::Assembly;
-use super::connection::{Connection, ConnectionEnd, Stage};
+use super::connection::{Connection, ConnectionEnd, Last, Stage};
 use super::connections::Connections;
 use super::handshake::{Hello, LEAST, MAX_HELLO, NEWEST};
 use super::io::{Io, Room};
@@ -61,7 +61,7 @@ impl Session {
     /// A session that has not begun.
     pub(crate) fn new(role: Role, settings: Settings) -> Self {
         let mut settings = settings;
-        let mut io = Io::default();
+        let mut io = Io::new(role);
         if let Some(at) = settings.open_until {
             io.timers.set(at, Timer::Handshake);
         }
@@ -100,7 +100,7 @@ impl Session {
         let broken = match &self.phase {
             Phase::Open { .. } | Phase::Opening { .. } if !frame.header.has_known_flags() => Err(Rule::Flags),
             Phase::Open { agreed, .. } => {
-                let limit = agreed.limits.payload_length();
+                let limit = agreed.limits.message_length(frame.header.kind);
                 self.handle_open(frame, limit, out, now)
             }
             Phase::Opening { .. } => self.handle_opening(frame, out, now),
@@ -120,11 +120,7 @@ impl Session {
         now: &dyn Fn() -> Instant,
     ) -> Result<(), Rule> {
         let Header { kind, connection: id, .. } = frame.header;
-        if kind == Kind::Call
-            && !self.assembly.is_continued_by(&frame.header)
-            && let Some(connection) = self.connections.get(id)
-            && connection.is_open()
-        {
+        if kind == Kind::Call && !self.assembly.is_continued_by(&frame.header) {
             let goodbye = self.peer_said_goodbye();
             if let Some(connection) = self.connections.get(id) {
                 connection.admit(&frame.header, goodbye, &mut self.io)?;
@@ -161,8 +157,10 @@ impl Session {
             Kind::Response | Kind::Failure => connection.handle_answer(frame, io, out),
             Kind::Call => connection.handle_call(frame, io, out, now),
             Kind::Bind => connection.handle_bind(frame),
+            // It would be answered, and run all the same once all of it is here.
+            Kind::Cancel if self.assembly.is_request(id, frame.header.id) => Err(Rule::CancelOfNothing),
             Kind::Cancel => connection.handle_cancel(frame, io, out),
-            _ => connection.channels.handle(frame, io, out),
+            _ => connection.channels.handle(frame, &connection.limits, io, out),
         }
     }
 
@@ -223,9 +221,9 @@ impl Session {
 
     /// The link is gone.
     pub(crate) fn link_lost(&mut self, reason: CloseReason) {
-        // A peer that has said goodbye may leave once it has all its answers.
+        // A peer that has said goodbye may leave once nothing is in flight.
         match self.parted() {
-            Some(polite) if self.io.in_flight.calls == 0 && reason == CloseReason::PeerDied => {
+            Some(polite) if self.io.in_flight.is_none() && reason == CloseReason::PeerDied => {
                 self.end(polite)
             }
             _ => self.end(reason),
@@ -239,8 +237,9 @@ impl Session {
             Phase::Opening { .. } => None,
             Phase::Open { agreed, .. } => Some(Arc::clone(agreed)),
         };
+        self.io.outbox.clear();
         for connection in self.connections.all() {
-            connection.finish(ConnectionEnd::Closed(reason.clone()), false, &mut self.io);
+            connection.finish(ConnectionEnd::Closed(reason.clone()), Last::Said, &mut self.io);
         }
         self.connections.reap_all();
         self.io.inbox.requests.clear();
@@ -248,7 +247,6 @@ impl Session {
         self.io.inbox.closed.clear();
         self.io.inbox.wake(&mut self.io.wakers);
         self.assembly = Assembly::default();
-        self.io.outbox.clear();
         self.io.room = Room::default();
         self.io.timers.clear_all();
         self.io.wakers.append(&mut self.waiting);
@@ -274,6 +272,7 @@ impl Session {
             match header.kind {
                 Kind::Call => connection.outgoing.sent(header.id),
                 Kind::Response | Kind::Failure => connection.answered(header.id, &mut self.io),
+                Kind::End | Kind::Reset => connection.channels.said_last(header.id, &mut self.io),
                 Kind::Reject | Kind::Close => self.said_last(header.connection),
                 _ => {}
             }

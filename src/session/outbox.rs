@@ -1,15 +1,17 @@
 //! Messages that found no room in the link, or need more than one frame, in the order in which they go out.
 //!
 //! It is bounded because every message in it has a slot elsewhere: an answer its request's, a call or a cancellation
-//! its call's, a verdict or an end its connection's, an item its channel's; of what only the latest counts there is one
-//! for each channel and for the session; the others are sent once in a session.
+//! its call's, a verdict or an end its connection's, a last frame its channel's; of what only the latest counts there is one
+//! for each channel and for the session; the others are sent once in a session. A call or items in fragments are kept only
+//! when nothing else waits.
 //!
-//! While a message goes out in fragments others may go in between, but for those that must not overtake it: items keep
-//! behind what declares their channel and behind earlier items, and answers behind items.
+//! While a message goes out in fragments others may go in between, but for those that must not overtake it: see
+//! [`Message::lets_pass`].
 
 use std::collections::VecDeque;
 
 use super::assembly::SIZE;
+use super::options::Declaration;
 use crate::link::{Buffer, Flags, Full, Header, Kind, Transmit};
 
 /// A message on its way.
@@ -19,12 +21,33 @@ struct Message {
     bytes: Buffer,
     /// How many of its bytes are in the link.
     sent: usize,
+    /// The first and the last of the channels that it declares.
+    declares: Option<(u64, u64)>,
 }
 
 /// The messages that wait.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     waiting: VecDeque<Message>,
+    /// How often it has changed what others might overtake.
+    turns: u64,
+}
+
+/// Why a message cannot go out at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotNow {
+    /// There is no room in the link.
+    NoRoom,
+    /// Others go before it.
+    Behind,
+    /// It is too long for one frame; nothing is before it.
+    TooLong,
+}
+
+impl From<Full> for NotNow {
+    fn from(_: Full) -> Self {
+        Self::NoRoom
+    }
 }
 
 impl Outbox {
@@ -33,21 +56,49 @@ impl Outbox {
         self.waiting.is_empty()
     }
 
-    /// Whether a message may go out before those that wait: nothing waits but the rest of one that it may overtake.
+    /// How often it has changed what others might overtake.
+    pub(super) fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// The message of which others might overtake the rest, if no more than that waits.
     #[inline]
-    fn lets_pass(&self, header: &Header) -> bool {
-        match self.waiting.front() {
-            None => true,
-            Some(message) => {
-                self.waiting.len() == 1 && message.sent > 0 && may_overtake(header, &message.header)
+    fn rest(&self) -> Option<&Message> {
+        self.waiting.front().filter(|message| self.waiting.len() == 1 && message.sent > 0)
+    }
+
+    /// Writes a message of one frame into the link, which declares these channels.
+    ///
+    /// # Errors
+    /// [`NotNow`]; nothing has changed.
+    #[inline]
+    pub(super) fn try_declare(
+        &self,
+        header: Header,
+        declared: &[Declaration],
+        length: usize,
+        out: &mut dyn Transmit,
+        write: impl FnOnce(&mut [u8]),
+    ) -> Result<(), NotNow> {
+        if !self.is_empty() {
+            let passes = length <= out.max_payload()
+                && self.rest().is_some_and(|message| message.lets_pass(&header, !declared.is_empty()));
+            if !passes {
+                return Err(NotNow::Behind);
             }
+        } else if length > out.max_payload() {
+            return Err(NotNow::TooLong);
         }
+        write(out.reserve(length)?);
+        // At most `max_payload`, which a frame's length can hold.
+        out.commit(&Header { length: u32::try_from(length).map_err(|_| NotNow::TooLong)?, ..header });
+        Ok(())
     }
 
     /// Writes a message of one frame into the link.
     ///
     /// # Errors
-    /// [`Full`] if there is no room now, it is too long for one frame, or others wait before it.
+    /// [`NotNow`]; nothing has changed.
     #[inline]
     pub(super) fn try_send(
         &self,
@@ -55,60 +106,72 @@ impl Outbox {
         length: usize,
         out: &mut dyn Transmit,
         write: impl FnOnce(&mut [u8]),
-    ) -> Result<(), Full> {
-        if length > out.max_payload() || !self.lets_pass(&header) {
-            return Err(Full);
-        }
-        write(out.reserve(length)?);
-        // At most `max_payload`, which a frame's length can hold.
-        out.commit(&Header { length: u32::try_from(length).map_err(|_| Full)?, ..header });
-        Ok(())
+    ) -> Result<(), NotNow> {
+        self.try_declare(header, &[], length, out, write)
     }
 
     /// Whether a message of one frame and this length might go out now.
     pub(super) fn has_room(&self, length: usize, out: &mut dyn Transmit) -> bool {
-        let passes = match self.waiting.front() {
-            None => true,
-            Some(message) => self.waiting.len() == 1 && message.sent > 0,
-        };
-        passes && out.reserve(length).is_ok()
+        (self.is_empty() || self.rest().is_some()) && out.reserve(length).is_ok()
     }
 
-    /// Sends a message now, or keeps it until there is room. It never overtakes another.
-    pub(super) fn send(&mut self, header: Header, bytes: &[u8], out: &mut dyn Transmit) {
-        if !self.is_empty()
-            || self.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_err()
-        {
-            self.keep(header, Buffer::copy_of(bytes));
+    /// Sends a message now, or keeps it until there is room; whether it is in the link. It never overtakes another.
+    pub(super) fn send(&mut self, header: Header, bytes: &[u8], out: &mut dyn Transmit) -> bool {
+        let sent = self.is_empty()
+            && self.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_ok();
+        if !sent {
+            self.keep(header, &[], Buffer::copy_of(bytes));
         }
+        sent
     }
 
-    /// Like [`send`](Self::send), in place of an earlier message of the same kind, connection and ID that still waits.
+    /// Sends a message of which only the latest counts: in place of an earlier one of the same kind, connection and ID that
+    /// still waits, and past the rest of another that it may overtake.
     pub(super) fn send_latest(&mut self, header: Header, bytes: &[u8], out: &mut dyn Transmit) {
-        let same = |known: &Header| {
-            (known.kind, known.connection, known.id) == (header.kind, header.connection, header.id)
-        };
-        match self.waiting.iter_mut().find(|message| message.sent == 0 && same(&message.header)) {
+        match self.waiting.iter_mut().find(|message| message.sent == 0 && message.is_of(&header)) {
             Some(message) => message.bytes = Buffer::copy_of(bytes),
-            None => self.send(header, bytes, out),
+            None => {
+                if self.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_err() {
+                    self.keep(header, &[], Buffer::copy_of(bytes));
+                }
+            }
         }
     }
 
-    /// Keeps a message that is to go out when there is room.
-    pub(super) fn keep(&mut self, header: Header, bytes: Buffer) {
-        self.waiting.push_back(Message { header, bytes, sent: 0 });
+    /// Keeps a message that is to go out when there is room, and declares these channels.
+    pub(super) fn keep(&mut self, header: Header, declared: &[Declaration], bytes: Buffer) {
+        let declares = declared.first().zip(declared.last()).map(|(first, last)| (first.id, last.id));
+        self.waiting.push_back(Message { header, bytes, sent: 0, declares });
     }
 
-    /// Takes back a message of which nothing has been sent.
-    pub(super) fn take_back(&mut self, is_it: impl Fn(&Header) -> bool) -> bool {
-        let found = self.waiting.iter().position(|message| message.sent == 0 && is_it(&message.header));
-        found.and_then(|at| self.waiting.remove(at)).is_some()
+    /// Takes back all messages of this kind, connection and ID of which nothing has been sent; whether there was any.
+    #[inline]
+    pub(super) fn take_back(&mut self, header: Header) -> bool {
+        !self.is_empty() && self.take_back_if(|message| message.is_of(&header))
+    }
+
+    /// Takes back everything of a connection of which nothing has been sent. The rest of what has been begun goes out: the
+    /// peer has its beginning.
+    #[cold]
+    pub(super) fn take_back_connection(&mut self, connection: u32) {
+        self.take_back_if(|message| message.header.connection == connection);
+    }
+
+    fn take_back_if(&mut self, is_it: impl Fn(&Message) -> bool) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|message| message.sent > 0 || !is_it(message));
+        let any = self.waiting.len() < before;
+        self.turns += u64::from(any);
+        any
     }
 
     /// Writes what there is room for, until a message is wholly in the link.
     pub(super) fn next_sent(&mut self, out: &mut dyn Transmit) -> Option<Header> {
         while let Some(message) = self.waiting.front_mut() {
-            if message.advance(out).ok()? {
+            let begins = message.sent == 0;
+            let done = message.advance(out).ok()?;
+            self.turns += u64::from(begins || done);
+            if done {
                 return self.waiting.pop_front().map(|message| message.header);
             }
         }
@@ -121,29 +184,51 @@ impl Outbox {
         self.waiting.iter().map(|message| message.bytes.len()).sum()
     }
 
+    /// How many messages wait.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn count(&self) -> usize {
+        self.waiting.len()
+    }
+
     pub(super) fn clear(&mut self) {
         self.waiting.clear();
-    }
-}
-
-/// Whether a whole message may go out while the rest of another one waits.
-#[inline]
-fn may_overtake(header: &Header, fragments: &Header) -> bool {
-    if header.connection != fragments.connection {
-        return true;
-    }
-    match header.kind {
-        Kind::Response | Kind::Failure => fragments.kind != Kind::Item,
-        Kind::Item | Kind::End | Kind::Reset | Kind::Credit | Kind::Starved => match fragments.kind {
-            Kind::Item => fragments.id != header.id,
-            Kind::Call | Kind::Response => false,
-            _ => true,
-        },
-        _ => true,
+        self.turns += 1;
     }
 }
 
 impl Message {
+    /// Whether it is of the same kind, connection and ID.
+    fn is_of(&self, header: &Header) -> bool {
+        let known = &self.header;
+        (known.kind, known.connection, known.id) == (header.kind, header.connection, header.id)
+    }
+
+    /// Whether a whole message may go out while the rest of this one waits. Nothing overtakes what tells of its connection
+    /// or its method, nor items what declares their channel or items before them. Declarations keep their order, since
+    /// channels' IDs rise. An answer comes after all that its handler has sent.
+    #[inline]
+    fn lets_pass(&self, header: &Header, declares: bool) -> bool {
+        if header.connection != self.header.connection {
+            return true;
+        }
+        match self.header.kind {
+            Kind::Open | Kind::Accept | Kind::Bind => false,
+            Kind::Call | Kind::Response => match (self.declares, header.kind) {
+                (None, _) => true,
+                (Some((first, last)), Kind::Item | Kind::Credit | Kind::Starved) => {
+                    !(first..=last).contains(&header.id)
+                }
+                (Some(_), _) => !declares,
+            },
+            Kind::Item | Kind::End => match header.kind {
+                Kind::Response | Kind::Failure => false,
+                Kind::Item => self.header.id != header.id,
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+
     /// Sends its next frame; whether that was the last.
     fn advance(&mut self, out: &mut dyn Transmit) -> Result<bool, Full> {
         let most = out.max_payload();

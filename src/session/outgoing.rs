@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 
-use super::connection::Connection;
+use super::connection::{Connection, Last};
 use super::io::Io;
 use super::machine::register;
 use super::options::Options;
+use super::outbox::NotNow;
 use super::timers::Timer;
 use super::turns::{Turns, Wait};
 use super::wire::{Writer, short, shortened};
@@ -40,6 +41,8 @@ struct Call {
     deadline: Option<Instant>,
     /// Whether all of it is in the link.
     sent: bool,
+    /// Whether it declares channels.
+    declares: bool,
 }
 
 enum State {
@@ -64,15 +67,21 @@ impl Outgoing {
         }
     }
 
-    /// Whether nothing at all is kept of any call.
+    /// Whether nothing at all is kept of any call, and nobody waits to make one.
     pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.calls.is_empty() && self.turns.is_empty()
     }
 
     /// Whether a single call is about: no other is awaited, and no other's answer is still to be fetched.
     #[inline]
     pub(super) fn has_one(&self) -> bool {
         self.calls.len() == 1
+    }
+
+    /// Requests whose slot is taken.
+    #[cfg(test)]
+    pub(super) fn in_flight(&self) -> usize {
+        self.live as usize
     }
 
     /// A message that had to wait is wholly in the link.
@@ -83,15 +92,20 @@ impl Outgoing {
     }
 
     /// The connection is over: whoever waits gets an answer that says so.
-    pub(super) fn end(&mut self, reason: &CloseReason, io: &mut Io) {
-        self.calls.retain(|_, call| match &mut call.state {
-            State::Waiting(waker) => {
-                io.wakers.extend(waker.take());
-                call.state = State::Answered(disconnected(reason, call.sent));
-                true
+    pub(super) fn end(&mut self, connection: u32, reason: &CloseReason, last: Last, io: &mut Io) {
+        self.calls.retain(|id, call| {
+            io.timers.clear(call.deadline.take(), Timer::Call(CallId { connection, id: *id }));
+            match &mut call.state {
+                State::Waiting(waker) => {
+                    io.wakers.extend(waker.take());
+                    // What waits here goes out before this side's last word.
+                    let maybe_executed = call.sent || last == Last::Ours;
+                    call.state = State::Answered(disconnected(reason, maybe_executed));
+                    true
+                }
+                State::Answered(_) | State::Expired => true,
+                State::Abandoned => false,
             }
-            State::Answered(_) | State::Expired => true,
-            State::Abandoned => false,
         });
         io.in_flight.calls -= self.live as usize;
         self.live = 0;
@@ -149,23 +163,29 @@ impl Connection {
                 call.body.write(to.rest());
             }
         };
-        let sent = io.outbox.try_send(header, length, out, write).is_ok();
-        if !sent {
-            if length <= out.max_payload() || !io.outbox.is_empty() {
-                io.room.wait_for(length.min(out.max_payload()));
-                io.room.callers.push(self.id);
+        let sent = match io.outbox.try_declare(header, &declared, length, out, write) {
+            Ok(()) => true,
+            Err(NotNow::TooLong) => {
+                let mut bytes = Buffer::new();
+                bytes.resize(length, 0);
+                write(&mut bytes);
+                io.outbox.keep(header, &declared, bytes);
+                false
+            }
+            Err(why) => {
+                io.room.wait_for(length, why, &io.outbox, out);
+                if !io.room.callers.contains(&self.id) {
+                    io.room.callers.push(self.id);
+                }
                 return StartCall::Busy;
             }
-            let mut bytes = Buffer::new();
-            bytes.resize(length, 0);
-            write(&mut bytes);
-            io.outbox.keep(header, bytes);
-        }
+        };
         self.outgoing.next += 2;
         self.outgoing.live += 1;
         io.in_flight.calls += 1;
         let state = State::Waiting(None);
-        self.outgoing.calls.insert(id, Call { state, deadline: call.deadline, sent });
+        let declares = !declared.is_empty();
+        self.outgoing.calls.insert(id, Call { state, deadline: call.deadline, sent, declares });
         let call_id = CallId { connection: self.id, id };
         if let Some(at) = call.deadline {
             io.timers.set(at, Timer::Call(call_id));
@@ -285,14 +305,13 @@ impl Connection {
 
     /// Tells the peer that an answer is not wanted, or takes the request back if nothing of it was sent.
     fn withdraw(&mut self, id: u64, io: &mut Io, out: &mut dyn Transmit) {
-        let connection = self.id;
-        let is_it =
-            |header: &Header| (header.kind, header.connection, header.id) == (Kind::Call, connection, id);
+        let header = |kind| Header { id, connection: self.id, ..Header::new(kind) };
         // A request that declares channels is not taken back: what their ends have to say to the peer may wait behind it.
-        if self.channels.is_empty() && io.outbox.take_back(is_it) {
+        let declares = self.outgoing.calls.get(&id).is_some_and(|call| call.declares);
+        if !declares && io.outbox.take_back(header(Kind::Call)) {
             self.call_ended(id, io);
         } else {
-            io.outbox.send(Header { id, connection, ..Header::new(Kind::Cancel) }, &[], out);
+            io.outbox.send(header(Kind::Cancel), &[], out);
         }
     }
 
@@ -376,9 +395,8 @@ fn refused(call: &CallRequest<'_>, options: Option<&Options<'_>>, limits: &Limit
         if options.expired() {
             return Some(Failure::DeadlineExceeded);
         }
-        if !limits.admit(call.metadata) {
-            let (size, limit) = (call.metadata.encoded_size() as u64, u64::from(limits.metadata_size));
-            return Some(Failure::TooLarge { size, limit });
+        if let Err(excess) = limits.check_metadata(call.metadata) {
+            return Some(excess.into());
         }
     }
     let size = (options.map_or(0, Options::size) + call.body.length()) as u64;

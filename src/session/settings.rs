@@ -52,7 +52,7 @@ pub(crate) struct Settings {
     pub(crate) methods: Methods,
     /// Whether and when to ask a silent peer if it is alive.
     pub(crate) keepalive: Option<Keepalive>,
-    /// After how long the session ends if nothing happens on it.
+    /// After how long the session ends if nothing happens on it and nothing is under way.
     pub(crate) idle: Option<Duration>,
 }
 

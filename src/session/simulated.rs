@@ -1,9 +1,14 @@
 //! Two sessions on a simulated link: what simulation, tests and fuzzing drive step by step.
 
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use transom_shm_layout::word::PeerWord;
+
+use super::connection::Connection;
+use super::handshake::MAX_HELLO;
 use super::{
     CallId, CallRequest, Inbound, Limits, Lookup, Metadata, Method, Role, Session, Settings, StartCall,
 };
@@ -26,24 +31,59 @@ static DIFFERS_HERE: Method =
 pub(crate) struct Wire {
     pub(crate) frames: VecDeque<Frame>,
     pub(crate) bytes: usize,
+    /// Nothing more goes in.
+    cut: bool,
+}
+
+impl Wire {
+    /// The link breaks: of what is on its way the first few frames arrive, and nothing goes in any more.
+    pub(crate) fn cut(&mut self, arrive: usize) {
+        self.frames.truncate(arrive);
+        self.cut = true;
+    }
+}
+
+/// What a simulated link is like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// Bytes on their way in one direction, headers included.
+    pub(crate) capacity: usize,
+    /// The most payload of a frame.
+    pub(crate) most: usize,
+    /// Credit cells on each side.
+    pub(crate) cells: u32,
+}
+
+impl Shape {
+    /// A link with plenty of room, and without cells.
+    pub(crate) const WIDE: Self = Self { capacity: 1 << 20, most: 1024, cells: 0 };
+    /// A link on which three small frames fit.
+    pub(crate) const NARROW: Self = Self { capacity: 3 * (Header::LEN + 64), most: 64, cells: 0 };
 }
 
 /// The sending end of a direction: small frames, little room, as on a tiny ring.
 pub(crate) struct Sender {
     wire: Arc<Mutex<Wire>>,
-    capacity: usize,
-    most: usize,
+    shape: Shape,
     reserved: Vec<u8>,
+    /// This side's credit cells.
+    pub(crate) own_cells: Arc<[AtomicU64]>,
+    /// What shows here of the peer's.
+    pub(crate) peer_cells: Arc<[AtomicU64]>,
+}
+
+fn cells(count: u32) -> Arc<[AtomicU64]> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
 }
 
 impl Transmit for Sender {
     fn max_payload(&self) -> usize {
-        self.most
+        self.shape.most
     }
 
     fn reserve(&mut self, length: usize) -> Result<&mut [u8], Full> {
-        assert!(length <= self.most);
-        if self.wire.lock().unwrap().bytes + Header::LEN + length > self.capacity {
+        assert!(length <= self.shape.most);
+        if self.wire.lock().unwrap().bytes + Header::LEN + length > self.shape.capacity {
             return Err(Full);
         }
         self.reserved = vec![0xAA; length];
@@ -54,12 +94,27 @@ impl Transmit for Sender {
         let payload = std::mem::take(&mut self.reserved);
         assert_eq!(usize::try_from(header.length), Ok(payload.len()));
         let mut wire = self.wire.lock().unwrap();
+        if wire.cut {
+            return;
+        }
         wire.bytes += Header::LEN + payload.len();
         wire.frames.push_back(Frame::new(*header, Buffer::from(payload)));
     }
 
     fn publish(&mut self) -> bool {
         true
+    }
+
+    fn cells(&self) -> u32 {
+        self.shape.cells
+    }
+
+    fn own_cell(&self, index: u32) -> Option<&AtomicU64> {
+        self.own_cells.get(usize::try_from(index).ok()?)
+    }
+
+    fn peer_cell(&self, index: u32) -> Option<PeerWord<'_>> {
+        self.peer_cells.get(usize::try_from(index).ok()?).map(PeerWord::new)
     }
 }
 
@@ -101,6 +156,20 @@ impl Session {
         let queued = self.io.inbox.requests.iter().map(|inbound| inbound.payload.len()).sum::<usize>();
         queued + self.assembly.kept() + self.io.outbox.kept() + self.connections.kept()
     }
+
+    /// The most bytes that there may be of them, as P3 says.
+    pub(crate) fn most_kept(&self) -> usize {
+        /// What opens, accepts, rejects and binds, without metadata, and the small frames of a connection or a channel.
+        const SMALL: usize = 4 * 1024;
+        let of_connection = |connection: &Connection| {
+            let limits = &connection.limits;
+            let (payload, metadata) = (limits.payload_length(), limits.metadata_length());
+            let channel = payload.max(limits.window as usize) + metadata + SMALL;
+            limits.requests as usize * payload + 2 * limits.channels as usize * channel + metadata + SMALL
+        };
+        let connections = self.connections.iter().map(of_connection).sum::<usize>();
+        2 * self.connections.root.limits.payload_length() + MAX_HELLO + connections
+    }
 }
 
 pub(crate) fn settings(limits: Limits) -> Settings {
@@ -125,14 +194,32 @@ pub(crate) fn served(id: u64) -> Lookup {
     }
 }
 
-/// An initiator and an acceptor, not yet started.
-pub(crate) fn pair(capacity: usize, most: usize, limits: Limits) -> [Peer; 2] {
+/// An initiator and an acceptor, not yet started. What either stores in a cell shows to the other at once.
+pub(crate) fn pair(shape: Shape, limits: Limits) -> [Peer; 2] {
+    let settings = || settings(limits);
+    let mut peers = pair_with(shape, [settings(), settings()]);
+    for at in 0..2 {
+        peers[at].out.peer_cells = Arc::clone(&peers[1 - at].out.own_cells);
+    }
+    peers
+}
+
+/// An initiator and an acceptor, not yet started. What either stores in a cell never shows to the other by itself.
+pub(crate) fn pair_with(shape: Shape, settings: [Settings; 2]) -> [Peer; 2] {
     let wires = [Arc::new(Mutex::new(Wire::default())), Arc::new(Mutex::new(Wire::default()))];
-    [(Role::Initiator, 0), (Role::Acceptor, 1)].map(|(role, at)| Peer {
-        session: Session::new(role, settings(limits)),
-        out: Sender { wire: Arc::clone(&wires[at]), capacity, most, reserved: Vec::new() },
+    let sides = [Role::Initiator, Role::Acceptor].into_iter().zip(settings).enumerate();
+    let mut peers = sides.map(|(at, (role, settings))| Peer {
+        session: Session::new(role, settings),
+        out: Sender {
+            wire: Arc::clone(&wires[at]),
+            shape,
+            reserved: Vec::new(),
+            own_cells: cells(shape.cells),
+            peer_cells: cells(shape.cells),
+        },
         incoming: Arc::clone(&wires[1 - at]),
-    })
+    });
+    std::array::from_fn(|_| peers.next().expect("two sides"))
 }
 
 impl Peer {

@@ -3,7 +3,7 @@
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::simulated::{ECHO, Peer, deliver, pair};
+use super::simulated::{ECHO, Peer, Shape, deliver, pair};
 use super::{
     Answer, CallId, CloseReason, Failure, Limits, Outcome, ProtocolError, Refusal, Rule, Side, StartCall,
     Started,
@@ -15,7 +15,7 @@ fn open() -> [Peer; 2] {
 }
 
 fn open_with(limits: Limits) -> [Peer; 2] {
-    let mut peers = pair(1 << 20, 1024, limits);
+    let mut peers = pair(Shape::WIDE, limits);
     for peer in &mut peers {
         peer.session.start(&mut peer.out);
     }
@@ -77,7 +77,7 @@ fn a_session_that_ended_was_open_if_its_handshake_was_done() {
         assert!(peer.session.is_over());
         assert!(matches!(peer.session.poll_open(Waker::noop()), Poll::Ready(Ok(_))));
     }
-    let [mut one, _] = pair(1 << 20, 1024, Limits::default());
+    let [mut one, _] = pair(Shape::WIDE, Limits::default());
     one.session.link_lost(CloseReason::PeerDied);
     let open = one.session.poll_open(Waker::noop()).map_ok(drop);
     assert_eq!(open, Poll::Ready(Err(CloseReason::PeerDied)));
@@ -163,7 +163,7 @@ fn what_the_link_finds_is_a_broken_rule_too() {
 #[test]
 fn nothing_but_the_handshake_comes_first() {
     for kind in [Kind::Bind, Kind::Call, Kind::Response, Kind::Failure, Kind::Cancel] {
-        let [_, mut acceptor] = pair(1 << 20, 1024, Limits::default());
+        let [_, mut acceptor] = pair(Shape::WIDE, Limits::default());
         acceptor.session.handle(&mut frame(kind, 1, b""), &mut acceptor.out, &Instant::now);
         let expected = CloseReason::Protocol(ProtocolError { rule: Rule::HandshakeFirst, by: Side::Peer });
         assert_eq!(acceptor.session.close_reason(), Some(&expected));
@@ -172,7 +172,7 @@ fn nothing_but_the_handshake_comes_first() {
 
 #[test]
 fn another_version_is_refused_and_both_are_named() {
-    let mut peers = pair(1 << 20, 1024, Limits::default());
+    let mut peers = pair(Shape::WIDE, Limits::default());
     let mut hello = peers[0].session.hello(9, 7).encode();
     hello.truncate(hello.len());
     let acceptor = &mut peers[1];
@@ -187,10 +187,10 @@ fn another_version_is_refused_and_both_are_named() {
 
 #[test]
 fn a_malformed_hello_ends_it() {
-    let [mut initiator, _] = pair(1 << 20, 1024, Limits::default());
+    let [mut initiator, _] = pair(Shape::WIDE, Limits::default());
     let good = initiator.session.hello(1, 1).encode();
     let rule = |payload: &[u8]| {
-        let [_, mut acceptor] = pair(1 << 20, 1024, Limits::default());
+        let [_, mut acceptor] = pair(Shape::WIDE, Limits::default());
         acceptor.session.handle(&mut frame(Kind::Hello, 0, payload), &mut acceptor.out, &Instant::now);
         match acceptor.session.close_reason() {
             Some(CloseReason::Protocol(error)) => Some(error.rule),
@@ -218,7 +218,7 @@ fn a_malformed_hello_ends_it() {
 #[test]
 fn the_handshake_must_be_done_in_time() {
     let now = Instant::now();
-    let [mut initiator, _] = pair(1 << 20, 1024, Limits::default());
+    let [mut initiator, _] = pair(Shape::WIDE, Limits::default());
     let mut settings = super::simulated::settings(Limits::default());
     settings.open_until = Some(now + Duration::from_secs(5));
     initiator.session = super::Session::new(super::Role::Initiator, settings);
@@ -270,7 +270,7 @@ fn a_caller_whose_time_is_over_waits_no_more() {
 
 #[test]
 fn nothing_waits_for_room_after_the_end() {
-    let mut peers = pair(3 * (Header::LEN + 64), 64, Limits::default());
+    let mut peers = pair(Shape::NARROW, Limits::default());
     let now = Instant::now();
     for peer in &mut peers {
         peer.session.start(&mut peer.out);

@@ -43,6 +43,12 @@ impl Timers {
         self.0.clear();
     }
 
+    /// Everything that is due some time.
+    #[cfg(test)]
+    pub(super) fn all(&self) -> impl Iterator<Item = Timer> {
+        self.0.iter().map(|(_, timer)| *timer)
+    }
+
     /// When the next thing is due.
     #[inline]
     pub(super) fn next(&self) -> Option<Instant> {

@@ -54,6 +54,11 @@ impl Turns {
         }
     }
 
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// A caller waits no more; the deadline that was set for it.
     pub(super) fn leave(&mut self, ticket: u64, spent: &mut Vec<Waker>) -> Option<Instant> {
         let at = self.waiting.iter().position(|waiting| waiting.ticket == ticket)?;

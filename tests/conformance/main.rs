@@ -1,5 +1,5 @@
-//! What holds on every link alike: each test runs over shared memory, Unix sockets, TCP and within a process, with the
-//! same session on top. Tests bear the names of what they show.
+//! What holds on every link alike: each test runs over shared memory, Unix sockets, TCP and within a process, with the same
+//! session on top. Tests bear the names of what they show.
 
 // The tests are named by a macro alone.
 #![allow(unreachable_pub)]
@@ -8,6 +8,7 @@ mod channels;
 mod connections;
 mod deadlines;
 mod endings;
+mod lines;
 mod metadata;
 mod nesting;
 mod proxies;
@@ -15,6 +16,7 @@ mod scene;
 mod streams;
 mod threads;
 mod tracing;
+mod tunnels;
 
 /// Makes a test of each function for each link.
 macro_rules! on_every_link {
@@ -136,5 +138,20 @@ on_every_link! {
         n13_threads_send_and_receive,
         n13_threads_wait_for_credit,
         n13_threads_learn_how_a_channel_ends,
+    }
+    tunnels::{
+        n14_sockets_are_carried_both_ways_at_once,
+        n14_half_close_is_kept_both_ways,
+        n14_a_tunnel_comes_in_a_result,
+        n14_a_tunnel_is_read_and_written_like_a_socket,
+        n14_pieces_without_bytes_are_nothing,
+        n14_one_direction_is_carried_alone,
+        n14_who_does_not_read_stops_who_writes,
+        n14_a_stream_that_fails_resets_the_tunnel,
+        n14_a_socket_that_is_reset_breaks_the_tunnel_off,
+        n14_a_pump_that_is_dropped_is_not_the_end_of_its_stream,
+        n14_a_tunnel_ends_with_its_session,
+        n14_a_writer_that_takes_nothing_holds_nobody_up,
+        n14_an_end_that_was_left_ends_the_stream,
     }
 }

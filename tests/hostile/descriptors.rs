@@ -135,7 +135,7 @@ const ON_A_STREAM: [Lie; 4] = [
 
 #[test]
 fn descriptors_that_are_not_those_announced_end_the_session() {
-    for case in Case::local() {
+    for case in Case::all() {
         let scene = Scene::new(case);
         let of_the_link = match case.link {
             Link::Shm => &ON_A_LIFELINE[..],

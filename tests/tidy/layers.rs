@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 11] = [
     &["session", "limits"],
     &["driver"],
     &["service"],
-    &["proxy"],
+    &["proxy", "tunnel"],
     &["endpoint"],
     &["host", "cell"],
     &["fuzzing"],

@@ -2,6 +2,8 @@
 //! does, so their codec is found at run time, once for each end: the built-in one of a type that is listed, one copy
 //! for a type whose memory is its encoding, reflection for the rest. The bytes are the same, whichever it is.
 
+#[cfg(feature = "tokio")]
+mod bytes;
 mod copied;
 mod listed;
 #[cfg(test)]
@@ -12,6 +14,8 @@ use std::sync::OnceLock;
 
 use facet::Facet;
 
+#[cfg(feature = "tokio")]
+pub(crate) use self::bytes::{Bytes, LENGTH as BYTES_LENGTH};
 use self::copied::Copied;
 use self::listed::Listed;
 use super::known::known;

@@ -8,7 +8,7 @@ use std::task::Poll;
 use super::executor::Pending;
 use super::wait::{Waiter, wait};
 use crate::driver::engine::Engine;
-use crate::driver::serving::{begin, closed, open};
+use crate::driver::serving::{self, closed, open};
 use crate::driver::{Dispatch, Slots};
 use crate::link::Link;
 use crate::memory::Watch;
@@ -20,9 +20,14 @@ use crate::session::{Session, Work};
 /// When the link's lifeline cannot be watched.
 pub(crate) fn start(
     mut session: Session,
-    mut link: Link,
+    link: Link,
     dispatch: Arc<dyn Dispatch>,
 ) -> io::Result<Arc<Engine>> {
+    session.leave_unattended();
+    begin(session, link, dispatch)
+}
+
+fn begin(mut session: Session, mut link: Link, dispatch: Arc<dyn Dispatch>) -> io::Result<Arc<Engine>> {
     session.start(&mut *link.transmit);
     let engine = Engine::new(session, link, dispatch);
     // The hello is on the link but not yet published.
@@ -48,7 +53,7 @@ pub(crate) fn start_serving(
     link: Link,
     dispatch: Arc<dyn Dispatch>,
 ) -> io::Result<Arc<Engine>> {
-    let engine = start(session, link, dispatch)?;
+    let engine = begin(session, link, dispatch)?;
     let shared = Arc::clone(&engine);
     std::thread::Builder::new().name("transom".to_owned()).spawn(move || run(&shared))?;
     Ok(engine)
@@ -70,7 +75,7 @@ fn run(engine: &Arc<Engine>) {
         });
         match work {
             None => pending.poll(),
-            Some(Work::Serve(inbound)) => begin(engine, inbound, &mut slots, &mut pending),
+            Some(Work::Serve(inbound)) => serving::begin(engine, inbound, &mut slots, &mut pending),
             Some(Work::Drop(call)) => pending.cancel(call),
             Some(Work::Open(request)) => open(engine, request),
             Some(Work::Closed(id)) => closed(engine, id),

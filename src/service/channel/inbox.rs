@@ -30,10 +30,25 @@ impl Inbox {
     /// The next item, if one is here.
     #[inline]
     pub(super) fn next<T: Item>(&mut self, codec: &ItemCodec<T>) -> Option<Result<T, RecvError>> {
-        let first = self.queue.front()?;
-        let bytes = if first.batch { part(&first.payload, self.at) } else { Some(&first.payload[..]) };
+        let bytes = self.first()?;
         let item = bytes.ok_or(DecodeError::End).and_then(|bytes| codec.decode(bytes));
-        match bytes.map(<[u8]>::len) {
+        let length = bytes.map(<[u8]>::len);
+        self.advance(length);
+        Some(item.map_err(RecvError::from))
+    }
+
+    /// The encoding of the next item, if one is here; the batch may not be one.
+    #[inline]
+    pub(super) fn first(&self) -> Option<Option<&[u8]>> {
+        let first = self.queue.front()?;
+        Some(if first.batch { part(&first.payload, self.at) } else { Some(&first.payload[..]) })
+    }
+
+    /// The next item, of this length, is done with.
+    #[inline]
+    pub(super) fn advance(&mut self, length: Option<usize>) {
+        let Some(first) = self.queue.front() else { return };
+        match length {
             Some(length) if self.count + 1 < first.count => {
                 self.at += ITEM_LENGTH + length;
                 self.count += 1;
@@ -48,12 +63,17 @@ impl Inbox {
                 self.queue.pop_front();
             }
         }
-        Some(item.map_err(RecvError::from))
     }
 
     /// What comes after all items, once it is known and they have been handed out.
     pub(super) fn end(&self) -> Option<&Result<Metadata, RecvError>> {
         self.end.as_ref().filter(|_| self.queue.is_empty())
+    }
+
+    /// What will come after all items, if it is known.
+    #[cfg(feature = "tokio")]
+    pub(super) fn known_end(&self) -> Option<&Result<Metadata, RecvError>> {
+        self.end.as_ref()
     }
 
     /// Asks the session for more. Ready when there is something.

@@ -11,6 +11,8 @@
 //! Both ends of a pair share a [`Pairing`](pairing::Pairing), which knows the session's channel once one of them has been
 //! passed on.
 
+#[cfg(feature = "tokio")]
+mod bytes;
 mod crowd;
 mod error;
 mod inbox;

@@ -31,11 +31,11 @@ pub struct Rx<T> {
     #[facet(opaque)]
     end: Arc<End>,
     #[facet(opaque)]
-    pairing: Arc<Pairing>,
+    pub(super) pairing: Arc<Pairing>,
     #[facet(opaque)]
     codec: ItemCodec<T>,
     #[facet(opaque)]
-    inbox: Inbox,
+    pub(super) inbox: Inbox,
     /// Whether the stream has told how it ended.
     #[facet(opaque)]
     told: bool,
@@ -116,18 +116,34 @@ impl<T: Item> Rx<T> {
             if let Some(received) = self.next_here() {
                 return Poll::Ready(received);
             }
-            match (self.pairing.bound(Flow::In), waker) {
-                (Some(bound), _) => ready!(self.inbox.poll_fill(bound, waker)),
-                (None, Some(waker)) => {
-                    let bound = ready!(self.pairing.poll_bound(Flow::In, waker));
-                    bound.err().into_iter().for_each(|unbound| self.inbox.fail(unbound));
-                }
-                (None, None) => match self.pairing.outlook(Flow::In) {
-                    Some(unbound) => self.inbox.fail(unbound),
-                    None => return Poll::Pending,
-                },
-            }
+            ready!(self.poll_more(waker));
         }
+    }
+
+    /// Takes more from the session. Without a waker it only looks.
+    #[inline]
+    fn poll_more(&mut self, waker: Option<&Waker>) -> Poll<()> {
+        match (self.pairing.bound(Flow::In), waker) {
+            (Some(bound), _) => ready!(self.inbox.poll_fill(bound, waker)),
+            (None, Some(waker)) => {
+                let bound = ready!(self.pairing.poll_bound(Flow::In, waker));
+                bound.err().into_iter().for_each(|unbound| self.inbox.fail(unbound));
+            }
+            (None, None) => match self.pairing.outlook(Flow::In) {
+                Some(unbound) => self.inbox.fail(unbound),
+                None => return Poll::Pending,
+            },
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready when the next item is here, or what comes after all items. Without a waker it only looks.
+    #[cfg(feature = "tokio")]
+    pub(super) fn poll_here(&mut self, waker: Option<&Waker>) -> Poll<()> {
+        while self.inbox.first().is_none() && self.inbox.end().is_none() {
+            ready!(self.poll_more(waker));
+        }
+        Poll::Ready(())
     }
 
     /// What has been taken from the session: the next item, or the end.

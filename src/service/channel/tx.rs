@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
 use facet::Facet;
 
@@ -153,16 +153,18 @@ impl<T: Item> Tx<T> {
     /// # Cancel safety
     /// Nothing is lost when this is dropped.
     pub async fn closed(&self) -> SendFailure {
-        let waker = Arc::clone(&self.watching).into();
-        poll_fn(|cx| {
-            let bound = match ready!(self.pairing.poll_bound(Flow::Out, cx.waker())) {
-                Ok(bound) => bound,
-                Err(unbound) => return Poll::Ready(unbound.into()),
-            };
-            self.watching.join(cx.waker());
-            bound.calls().poll_gone(bound.channel, &waker).map(SendFailure::from)
-        })
-        .await
+        poll_fn(|cx| self.poll_closed(cx)).await
+    }
+
+    /// Like [`closed`](Self::closed), for those who poll.
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<SendFailure> {
+        let bound = match ready!(self.pairing.poll_bound(Flow::Out, cx.waker())) {
+            Ok(bound) => bound,
+            Err(unbound) => return Poll::Ready(unbound.into()),
+        };
+        self.watching.join(cx.waker());
+        let all = Arc::clone(&self.watching).into();
+        bound.calls().poll_gone(bound.channel, &all).map(SendFailure::from)
     }
 
     /// Whether the receiver is known to take no more.

@@ -29,7 +29,7 @@ impl Channels {
         let declare = |(at, wish): (usize, &Wish)| Declaration {
             id: self.next + 2 * at as u64,
             flow: wish.flow,
-            cell: cells.peek(at, self.role, out),
+            cell: cells.peek(at, out),
             window: wish.window.filter(|_| wish.flow == Flow::In).unwrap_or(limits.window),
         };
         Ok(wishes.iter().enumerate().map(declare).collect())
@@ -77,7 +77,7 @@ impl Channels {
             if self.live.theirs >= limits.channels {
                 return Err(Rule::ChannelLimit);
             }
-            let foreign = cell.is_some_and(|cell| !Cells::is_one_of(peer, cell.index, out));
+            let foreign = cell.is_some_and(|cell| !io.cells.is_one_of_peer(cell.index, out));
             // What a sender may send is for its receiver to say.
             if foreign || flow == Flow::Out && window != limits.window {
                 return Err(Rule::ChannelForm);
@@ -111,6 +111,18 @@ impl Channels {
         self.live.ours -= 1;
         if let Some(cell) = declarer.cell {
             io.cells.give_back(cell);
+        }
+    }
+
+    /// Nobody takes these ends of channels that the peer has declared, and the connection is over.
+    pub(in crate::session) fn forget(&mut self, declared: &[Declared], io: &mut Io) {
+        for channel in declared {
+            match self.table.get_mut(&channel.id) {
+                Some(Channel::In(inlet)) => drop(inlet.drop_end(io)),
+                Some(Channel::Out(outlet)) => outlet.drop_end(io),
+                None => {}
+            }
+            self.reap(channel.id);
         }
     }
 

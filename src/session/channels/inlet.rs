@@ -16,6 +16,10 @@ use crate::session::{Metadata, Rule};
 pub(super) struct Inlet {
     declarer: Declarer,
     granter: Granter,
+    /// From how much on what was consumed is granted at once.
+    batch: u64,
+    /// What was consumed and is not granted yet.
+    consumed: u64,
     /// What grants are stored in where the link has no cells; nobody reads it.
     private: AtomicU64,
     /// What has arrived and has not been taken.
@@ -33,13 +37,29 @@ impl Inlet {
         let generation = declarer.cell.map_or(0, |cell| cell.generation);
         let cell = declarer.cell.and_then(|cell| out.own_cell(cell.index));
         let granter = Granter::open(cell.unwrap_or(&private), generation, window);
-        Self { declarer, granter, private, queue: VecDeque::new(), end: None, dropped: false, waker: None }
+        Self {
+            declarer,
+            granter,
+            batch: u64::from(window / 2),
+            consumed: 0,
+            private,
+            queue: VecDeque::new(),
+            end: None,
+            dropped: false,
+            waker: None,
+        }
     }
 
     /// The bytes of what waits to be taken.
     #[cfg(any(fuzzing, test))]
     pub(super) fn kept(&self) -> usize {
         self.queue.iter().map(|items| items.payload.len()).sum()
+    }
+
+    /// What waits to be taken: its cost, and in how many frames it came.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (u64, usize) {
+        (self.queue.iter().map(Items::cost).sum(), self.queue.len())
     }
 
     /// Items have come in.
@@ -51,7 +71,7 @@ impl Inlet {
             return Err(Rule::ItemForm);
         }
         let cost = cost(frame.payload.len(), count, batch).ok_or(Rule::ItemForm)?;
-        if self.dropped {
+        if self.dropped || self.end.is_some() {
             return Ok(());
         }
         self.granter.receive(cost).map_err(|_| Rule::CreditOverrun)?;
@@ -60,7 +80,8 @@ impl Inlet {
         Ok(())
     }
 
-    /// The sender's last frame is here. Gives the declarer, since the channel is not live any more.
+    /// The sender's last frame is here, or the connection is over. Gives the declarer, since the channel is not live any
+    /// more.
     pub(super) fn ended(&mut self, end: Result<Metadata, Gone>, io: &mut Io) -> Option<Declarer> {
         if self.end.is_some() {
             return None;
@@ -85,7 +106,8 @@ impl Inlet {
         io.outbox.send_latest(header, &self.granter.latest().bits().to_le_bytes(), out);
     }
 
-    /// The application has taken `consumed` since it last asked, and asks for what is there.
+    /// The application has taken `consumed` since it last asked, and asks for what is there. Half a window is granted at a
+    /// time, and all of it before the application waits: an item larger than the window may wait for the rest.
     #[inline]
     pub(super) fn receive(
         &mut self,
@@ -96,7 +118,10 @@ impl Inlet {
         io: &mut Io,
         out: &mut dyn Transmit,
     ) -> Poll<Result<Received, Gone>> {
-        if consumed > 0 && self.end.is_none() {
+        self.consumed += consumed;
+        let grants = self.queue.is_empty() || self.consumed >= self.batch;
+        if grants && self.consumed > 0 && self.end.is_none() {
+            let consumed = std::mem::take(&mut self.consumed);
             let cell = self.declarer.cell.and_then(|cell| out.own_cell(cell.index));
             let tells = self.granter.grant(cell.unwrap_or(&self.private), consumed);
             if tells || cell.is_none() {

@@ -84,6 +84,27 @@ impl Channels {
         self.table.is_empty()
     }
 
+    /// How many channels are live that this side has declared.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn ours(&self) -> usize {
+        self.live.ours as usize
+    }
+
+    /// How many channels are live that the peer has declared.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn theirs(&self) -> usize {
+        self.live.theirs as usize
+    }
+
+    /// What waits to be taken from a channel: its cost, and in how many frames it came.
+    #[cfg(test)]
+    pub(super) fn held(&self, id: u64) -> (u64, usize) {
+        match self.table.get(&id) {
+            Some(Channel::In(inlet)) => inlet.held(),
+            Some(Channel::Out(_)) | None => (0, 0),
+        }
+    }
+
     /// The bytes of the items that wait to be taken.
     #[cfg(any(fuzzing, test))]
     pub(super) fn kept(&self) -> usize {

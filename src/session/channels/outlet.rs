@@ -8,13 +8,18 @@ use super::{Declarer, Gone, ItemRun};
 use crate::link::{Buffer, Flags, Header, Kind, Transmit};
 use crate::session::ChannelId;
 use crate::session::io::Io;
+use crate::session::outbox::NotNow;
 
 /// The sending end of a channel.
 pub(super) struct Outlet {
     declarer: Declarer,
     credit: Sender,
-    /// Why it carries no more, once its last frame has been sent or the connection is over.
+    /// Why it carries no more, once its last frame has been said or the connection is over.
     gone: Option<Gone>,
+    /// Its last frame waits for room in the link.
+    untold: bool,
+    /// The application sends no more.
+    dropped: bool,
     /// What the receiver was told to have been heard, when it was told that this end starves.
     starving: Option<Grant>,
     /// Whether this end is listed among those that wait for room in the link.
@@ -32,6 +37,8 @@ impl Outlet {
             declarer,
             credit: Sender::new(generation, window),
             gone: None,
+            untold: false,
+            dropped: false,
             starving: None,
             wants_room: false,
             waker: None,
@@ -86,19 +93,24 @@ impl Outlet {
         let ChannelId { connection, id } = channel;
         let flags = if run.batch { Flags::BATCH } else { Flags::NONE };
         let header = Header { connection, id, flags, method: run.count.into(), ..Header::new(Kind::Item) };
-        if io.outbox.try_send(header, length, out, |place| run.body.write(place)).is_err() {
-            if length <= out.max_payload() || !io.outbox.is_empty() {
-                io.room.wait_for(length.min(out.max_payload()));
-                if waker.is_some() && !std::mem::replace(&mut self.wants_room, true) {
-                    io.room.senders.push(channel);
+        match io.outbox.try_send(header, length, out, |place| run.body.write(place)) {
+            Ok(()) => {}
+            Err(NotNow::TooLong) => {
+                let mut bytes = Buffer::new();
+                bytes.resize(length, 0);
+                run.body.write(&mut bytes);
+                io.outbox.keep(header, &[], bytes);
+            }
+            Err(why) => {
+                if waker.is_some() {
+                    io.room.wait_for(length, why, &io.outbox, out);
+                    if !std::mem::replace(&mut self.wants_room, true) {
+                        io.room.senders.push(channel);
+                    }
                 }
                 io.register(&mut self.waker, waker);
                 return Poll::Pending;
             }
-            let mut bytes = Buffer::new();
-            bytes.resize(length, 0);
-            run.body.write(&mut bytes);
-            io.outbox.keep(header, bytes);
         }
         let spent = self.credit.spend(cost);
         debug_assert!(spent, "there was credit");
@@ -133,34 +145,47 @@ impl Outlet {
         io.wakers.extend(self.waker.take());
     }
 
-    /// The receiver takes no more. Gives the declarer, since the channel is not live any more: its last frame is sent.
-    pub(super) fn reset_by_peer(
+    /// Says its last frame, a reset or an end with metadata, unless it has. Gives the declarer if that is in the link by now:
+    /// then the channel is not live any more.
+    pub(super) fn say_last(
         &mut self,
         header: Header,
+        metadata: &[u8],
         io: &mut Io,
         out: &mut dyn Transmit,
     ) -> Option<Declarer> {
         if self.gone.is_some() {
             return None;
         }
-        // Items of which nothing is sent need not go any more.
-        let is_it = |known: &Header| {
-            (known.kind, known.connection, known.id) == (Kind::Item, header.connection, header.id)
-        };
-        while io.outbox.take_back(is_it) {}
-        io.outbox.send(header, &[], out);
-        self.over(Gone::Reset, io)
+        let mine = |kind| Header { kind, ..header };
+        io.outbox.take_back(mine(Kind::Starved));
+        if header.kind == Kind::Reset {
+            // Items of which nothing is sent need not go any more.
+            io.outbox.take_back(mine(Kind::Item));
+        }
+        self.untold = !io.outbox.send(header, metadata, out);
+        self.over(Gone::Reset, io);
+        (!self.untold).then_some(self.declarer)
+    }
+
+    /// Its last frame is in the link. Gives the declarer, since the channel is not live any more.
+    pub(super) fn said_last(&mut self) -> Option<Declarer> {
+        std::mem::take(&mut self.untold).then_some(self.declarer)
+    }
+
+    /// The connection is over. Gives the declarer if the channel was live.
+    pub(super) fn closed(&mut self, gone: Gone, io: &mut Io) -> Option<Declarer> {
+        let live = self.gone.is_none() || self.untold;
+        self.untold = false;
+        self.over(gone, io);
+        live.then_some(self.declarer)
     }
 
     /// It carries no more.
-    pub(super) fn over(&mut self, gone: Gone, io: &mut Io) -> Option<Declarer> {
-        if self.gone.is_some() {
-            return None;
-        }
-        self.gone = Some(gone);
+    fn over(&mut self, gone: Gone, io: &mut Io) {
+        self.gone.get_or_insert(gone);
         io.wakers.extend(self.waker.take());
         io.wakers.extend(self.watcher.take());
-        Some(self.declarer)
     }
 
     /// Ready when it carries no more.
@@ -174,14 +199,15 @@ impl Outlet {
         }
     }
 
-    /// The application is gone. Whether the last frame has yet to be sent.
-    pub(super) fn drop_end(&mut self, io: &mut Io) -> bool {
+    /// The application is gone.
+    pub(super) fn drop_end(&mut self, io: &mut Io) {
         io.spent.extend(self.waker.take());
         io.spent.extend(self.watcher.take());
-        self.gone.is_none()
+        self.dropped = true;
     }
 
-    pub(super) fn declarer(&self) -> Declarer {
-        self.declarer
+    /// Whether nobody has anything to ask of it any more.
+    pub(super) fn is_spent(&self) -> bool {
+        self.dropped && self.gone.is_some() && !self.untold
     }
 }

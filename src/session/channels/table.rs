@@ -27,17 +27,26 @@ impl Channels {
     pub(in crate::session) fn handle(
         &mut self,
         frame: &mut Frame,
+        limits: &Limits,
         io: &mut Io,
         out: &mut dyn Transmit,
     ) -> Result<(), Rule> {
         let (id, kind) = (frame.header.id, frame.header.kind);
         let answer = |kind| self.header(kind, id);
-        let (credit, last) = (answer(Kind::Credit), answer(Kind::Reset));
+        let (credit, reset) = (answer(Kind::Credit), answer(Kind::Reset));
         let ended = match (self.table.get_mut(&id), kind) {
             (None, _) => return self.stale(id),
             (Some(Channel::In(inlet)), Kind::Item) => return inlet.items(frame, io),
-            (Some(Channel::In(inlet)), Kind::End) => inlet.ended(Ok(read_metadata(&frame.payload)?), io),
-            (Some(Channel::In(inlet)), Kind::Reset) => inlet.ended(Err(Gone::Reset), io),
+            (Some(Channel::In(inlet)), Kind::End | Kind::Reset) => {
+                let end = match kind {
+                    Kind::End => Ok(read_metadata(&frame.payload, limits)?),
+                    _ => Err(Gone::Reset),
+                };
+                // What waits to be said to its sender is of no use any more.
+                io.outbox.take_back(credit);
+                io.outbox.take_back(reset);
+                inlet.ended(end, io)
+            }
             (Some(Channel::In(inlet)), Kind::Starved) => {
                 inlet.starved(read_grant(&frame.payload)?, credit, io, out);
                 return Ok(());
@@ -46,7 +55,7 @@ impl Channels {
                 outlet.hear(read_grant(&frame.payload)?, io);
                 return Ok(());
             }
-            (Some(Channel::Out(outlet)), Kind::Reset) => outlet.reset_by_peer(last, io, out),
+            (Some(Channel::Out(outlet)), Kind::Reset) => outlet.say_last(reset, &[], io, out),
             (Some(_), _) => return Err(Rule::ChannelForm),
         };
         if let Some(declarer) = ended {
@@ -132,14 +141,23 @@ impl Channels {
     ) {
         let header = self.header(Kind::End, id);
         let Some(Channel::Out(outlet)) = self.table.get_mut(&id) else { return };
-        if outlet.drop_end(io) {
-            let mut bytes = vec![0; metadata.encoded_size()];
-            metadata.encode(&mut Writer::new(&mut bytes));
-            io.outbox.send(header, &bytes, out);
-            let declarer = outlet.declarer();
+        outlet.drop_end(io);
+        let mut bytes = vec![0; metadata.encoded_size()];
+        metadata.encode(&mut Writer::new(&mut bytes));
+        if let Some(declarer) = outlet.say_last(header, &bytes, io, out) {
             self.over(declarer, io);
         }
-        self.table.remove(&id);
+        self.reap(id);
+    }
+
+    /// The last frame of a channel on which this side sends is in the link.
+    pub(in crate::session) fn said_last(&mut self, id: u64, io: &mut Io) {
+        if let Some(Channel::Out(outlet)) = self.table.get_mut(&id) {
+            if let Some(declarer) = outlet.said_last() {
+                self.over(declarer, io);
+            }
+            self.reap(id);
+        }
     }
 
     /// The application lets go of its end at once.
@@ -148,20 +166,20 @@ impl Channels {
         match self.table.get_mut(&id) {
             None => {}
             Some(Channel::In(inlet)) => {
-                if inlet.drop_end(io) {
+                let tells = inlet.drop_end(io);
+                if tells {
+                    io.outbox.take_back(Header { kind: Kind::Credit, ..header });
                     io.outbox.send(header, &[], out);
                 }
-                self.reap(id);
             }
             Some(Channel::Out(outlet)) => {
-                if outlet.drop_end(io)
-                    && let Some(declarer) = outlet.reset_by_peer(header, io, out)
-                {
+                outlet.drop_end(io);
+                if let Some(declarer) = outlet.say_last(header, &[], io, out) {
                     self.over(declarer, io);
                 }
-                self.table.remove(&id);
             }
         }
+        self.reap(id);
     }
 
     /// The connection is over: channels carry no more. What has arrived may still be taken.
@@ -171,19 +189,28 @@ impl Channels {
         for channel in self.table.values_mut() {
             over.extend(match channel {
                 Channel::In(inlet) => inlet.ended(Err(gone()), io),
-                Channel::Out(outlet) => outlet.over(gone(), io),
+                Channel::Out(outlet) => outlet.closed(gone(), io),
             });
         }
         for declarer in over {
             self.over(declarer, io);
         }
-        self.table.retain(|_, channel| !matches!(channel, Channel::In(inlet) if inlet.is_spent()));
+        self.table.retain(|_, channel| !channel.is_spent());
     }
 
-    /// Forgets a receiving end that nobody has anything to ask of any more.
-    fn reap(&mut self, id: u64) {
-        if matches!(self.table.get(&id), Some(Channel::In(inlet)) if inlet.is_spent()) {
+    /// Forgets an end that nobody has anything to ask of any more.
+    pub(super) fn reap(&mut self, id: u64) {
+        if self.table.get(&id).is_some_and(Channel::is_spent) {
             self.table.remove(&id);
+        }
+    }
+}
+
+impl Channel {
+    fn is_spent(&self) -> bool {
+        match self {
+            Self::In(inlet) => inlet.is_spent(),
+            Self::Out(outlet) => outlet.is_spent(),
         }
     }
 }
@@ -194,8 +221,10 @@ fn read_grant(payload: &[u8]) -> Result<u64, Rule> {
     from.end().map(|()| grant).map_err(|_| Rule::ChannelForm)
 }
 
-fn read_metadata(payload: &[u8]) -> Result<Metadata, Rule> {
+fn read_metadata(payload: &[u8], limits: &Limits) -> Result<Metadata, Rule> {
     let mut from = Reader::new(payload);
     let metadata = Metadata::decode(&mut from).map_err(|_| Rule::ChannelForm)?;
-    from.end().map(|()| metadata).map_err(|_| Rule::ChannelForm)
+    from.end().map_err(|_| Rule::ChannelForm)?;
+    limits.check_metadata(&metadata)?;
+    Ok(metadata)
 }
