@@ -17,7 +17,8 @@
 //! - P1  A request ends exactly once, here and at the peer; its slot is free when the answer has passed.
 //! - P2  Whatever an inbound frame provokes has its place beforehand: an answer in its request's entry, a
 //!   cancellation in its call's. Receiving never waits for sending.
-//! - P3  Memory is bounded: for each direction `requests` messages of at most `payload` bytes, one in assembly.
+//! - P3  Memory is bounded, by the formula of [`Limits`]: for each connection and direction so many messages, for each channel
+//!   a window or one frame, and one message in assembly.
 //! - P4  After the end every call has its answer, every handler is cancelled, and nothing is sent.
 
 mod assembly;
