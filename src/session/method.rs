@@ -36,6 +36,7 @@ pub(crate) enum Callee<'a> {
     /// One whose types are known here.
     Known(&'static Method),
     /// One that is forwarded.
+    #[cfg_attr(not(feature = "tokio"), allow(dead_code))]
     Forwarded(&'a Bound),
 }
 

@@ -39,6 +39,8 @@ mod incoming;
 mod io;
 mod limits;
 mod liveness;
+#[cfg(test)]
+mod liveness_tests;
 mod machine;
 mod metadata;
 mod method;

@@ -7,6 +7,7 @@ mod events;
 mod handles;
 mod orphans;
 mod probe;
+mod proxied;
 mod restart;
 mod runner;
 mod shutdown;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some(cells::HOLDER) => return cells::hold(),
         Some(orphans::MIDDLE) => return orphans::middle(),
+        Some(proxied::PROXY) => return proxied::host(),
         _ if transom::cell::is_cell() => return cells::main(),
         _ => {}
     }
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         death::what_was_answered_is_delivered_and_the_rest_ends,
         death::the_same_without_shared_memory,
         death::killed_from_outside_with_calls_in_flight,
+        death::a_frozen_cell_is_given_up,
         death::noticed_though_the_lifeline_stays_open,
         death::a_cell_that_closes_its_session_and_lives_on,
         death::nothing_is_left_of_a_killed_cell,
@@ -55,6 +58,8 @@ fn main() -> ExitCode {
         handles::a_cell_lives_as_long_as_its_host,
         handles::a_cell_lives_as_long_as_its_handle,
         handles::a_runtime_that_ends_takes_its_cells_along,
+        proxied::over_a_socket,
+        proxied::over_tcp,
         orphans::cells_go_with_their_host,
         orphans::cells_go_with_their_host_without_shared_memory,
     ])

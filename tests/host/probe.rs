@@ -73,6 +73,11 @@ impl Other {
         rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL).expect("it lives");
     }
 
+    /// It does nothing more until it is killed.
+    pub(crate) fn freeze(&self) {
+        rustix::process::pidfd_send_signal(&self.pidfd, Signal::STOP).expect("it lives");
+    }
+
     /// Sleeps, with the whole thread, until the process has ended.
     pub(crate) fn wait(&self) {
         assert!(self.ends_within(LIVENESS), "it lives on");
@@ -93,6 +98,14 @@ impl Other {
         let patience = Timespec::try_from(patience).expect("it fits");
         rustix::event::poll(&mut watched, Some(&patience)).expect("a pidfd can be polled") > 0
     }
+}
+
+/// The bytes of memory that a process has for itself.
+pub(crate) fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux 4.5");
+    let kilobytes = anonymous.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+    kilobytes * 1024
 }
 
 /// Whether there is such a process.

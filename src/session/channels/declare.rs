@@ -84,10 +84,10 @@ impl Channels {
         }
         self.highest = highest;
         let open = |declaration: &Declaration| {
-            let (id, flow) = (declaration.id, declaration.flow.other());
+            let (id, flow, window) = (declaration.id, declaration.flow.other(), declaration.window);
             self.live.theirs += 1;
             self.insert(declaration, false, flow, io, out);
-            Declared { id, flow }
+            Declared { id, flow, window }
         };
         Ok(declared.iter().map(open).collect())
     }

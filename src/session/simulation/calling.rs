@@ -212,7 +212,7 @@ impl Scene<'_> {
         let flows = declared.iter().map(|declared| declared.flow);
         let right = flows.eq(wishes.iter().map(|wish| wish.flow.other()));
         ensure!(right, "{declared:?} were declared as {wishes:?}");
-        for &Declared { id, flow } in declared {
+        for &Declared { id, flow, .. } in declared {
             self.begin(crate::session::ChannelId { connection, id }, flow);
         }
     }
