@@ -21,7 +21,6 @@ struct Told {
     /// The span that it is in, as the place says that it was told at.
     within: Option<usize>,
     fields: BTreeMap<String, String>,
-    closed: bool,
 }
 
 impl Told {
