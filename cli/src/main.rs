@@ -18,7 +18,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows a host and three cells at work: calls both ways, a crash, the recovery.
+    /// Shows a host and four cells at work: calls both ways, streams, a tunnel, a proxy, a crash, the recovery.
     Demo(demo::Options),
     /// Measures calls on this machine, beside the machine's limit taken in the same run.
     Bench(bench::Options),

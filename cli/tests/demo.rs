@@ -85,10 +85,16 @@ fn ends_well_over(transport: &str) {
     assert_eq!((number("errors"), number("restarts")), (LOST_CALLS, 1), "{result}");
     assert!(number("calls") > LEAST_CALLS, "{result}");
     assert!(0 < number("p50_ns") && number("p50_ns") <= number("p99_ns"), "{result}");
-    assert_eq!(result.as_object().map(serde_json::Map::len), Some(7), "{result}");
+    // All readings, a window of them while nobody took any; what went through the tunnel and through the host.
+    assert_eq!((number("readings"), number("echoed_bytes")), (100_000, 4 << 20), "{result}");
+    assert!((1_000..=64 * 1024 / 32).contains(&number("readings_ahead")), "{result}");
+    assert_eq!(number("proxied_calls"), 1_001, "{result}");
+    assert!(number("proxied_p50_ns") > 0, "{result}");
+    assert_eq!(result.as_object().map(serde_json::Map::len), Some(12), "{result}");
     // Fed the sources of this very workspace.
     let told = text(&output.stderr);
     assert!(told.contains("back after") && told.contains("and noticed nothing"), "{told}");
+    assert!(told.contains("while nobody took any") && told.contains("over tcp through the host"), "{told}");
     let root = here().parent().map(Path::to_owned).expect("the workspace's root");
     assert!(told.contains(&format!("files in {},", root.display())), "{told}");
 }
@@ -111,7 +117,7 @@ fn people_get_a_table() {
     let (table, told) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{told}");
     let starts: Vec<&str> = table.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(starts, ["cell", "calculator", "indexer", "fragile", "all", "All"], "{table}");
+    assert_eq!(starts, ["cell", "calculator", "indexer", "station", "fragile", "all", "All"], "{table}");
     assert!(told.contains("1 files in") && told.contains(", 6 words;"), "{told}");
     assert!(!told.contains('\x1b') && !told.contains('\r'), "this is no terminal: {told:?}");
 }

@@ -27,9 +27,9 @@ impl Arrived {
         self.ends.len()
     }
 
-    /// Which way the n-th flows, if it is there and nobody has taken it.
-    pub(crate) fn flow(&self, n: usize) -> Option<Flow> {
-        self.ends.get(n).copied().flatten().map(|declared| declared.flow)
+    /// The n-th, if it is there and nobody has taken it.
+    pub(crate) fn get(&self, n: usize) -> Option<Declared> {
+        self.ends.get(n).copied().flatten()
     }
 
     /// Takes the n-th, if it flows this way and nobody has taken it. It is the taker's to end from here on.

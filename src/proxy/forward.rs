@@ -6,14 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
-use super::pump::{self, End};
+use super::pump::{self, End, Running};
 use crate::driver::{Arrived, Calls, Reply, Request};
 use crate::service::private::{Incoming, Place, Started};
 use crate::service::trace::{CallSpan, TraceContext};
 use crate::service::{Connection, Descriptor, Service};
 use crate::session::{
-    Answer, Attached, CallId, CallRequest, Callee, ChannelId, Failure, Flow, Metadata, Method, Outcome,
-    Response, Wish,
+    Answer, Attached, CallId, CallRequest, Callee, ChannelId, Declared, Failure, Flow, Metadata, Method,
+    Outcome, Response, Wish,
 };
 
 /// A service that passes every call on over a connection, whatever it is: to a cell, to another machine.
@@ -156,7 +156,7 @@ async fn pass_on(request: Request, connection: &Connection, span: &mut Shown) {
     let Attached { metadata, deadline, binding, .. } = attached.map_or_else(Attached::default, |all| *all);
     let Some(binding) = binding else { return refuse(reply, Failure::UnknownMethod, span) };
     let calls = connection.shared_calls();
-    let wishes = wishes(channels.as_deref());
+    let wishes = wishes(channels.as_deref(), calls);
     let arguments = payload.get(body..).unwrap_or_default();
     let metadata = passed_on(&metadata, connection, arguments.len() + 32 * wishes.len(), span);
     let mut caller = Caller { calls, connection: connection.id(), state: State::Waiting(None) };
@@ -177,11 +177,21 @@ async fn pass_on(request: Request, connection: &Connection, span: &mut Shown) {
     let answer = match started.await {
         Ok(started) => {
             caller.state = State::Sent(started.call);
-            if let Some(channels) = &mut channels {
-                let (near, far) = (reply.session(), (calls, connection.id(), started.first_channel));
-                join(channels, near, far);
+            let back = match &mut channels {
+                Some(channels) => {
+                    let (near, far) = (reply.session(), (calls, connection.id(), started.first_channel));
+                    join(channels, near, far)
+                }
+                None => Vec::new(),
+            };
+            let answer = poll_fn(|cx| calls.poll_answer(started.call, cx)).await;
+            caller.state = State::Done;
+            // What was sent before the answer comes before it.
+            for pump in back {
+                let mut goal = None;
+                poll_fn(|cx| pump.poll_passed(&mut goal, cx)).await;
             }
-            poll_fn(|cx| calls.poll_answer(started.call, cx)).await
+            answer
         }
         Err(answer) => answer,
     };
@@ -193,28 +203,33 @@ async fn pass_on(request: Request, connection: &Connection, span: &mut Shown) {
     answer_with(reply, answer, calls, connection.id());
 }
 
-/// What channels a message must declare that passes these on.
-fn wishes(channels: Option<&Arrived>) -> Vec<Wish> {
-    let flows =
-        channels.into_iter().flat_map(|channels| (0..channels.count()).filter_map(|n| channels.flow(n)));
-    // What flows to here from the one side flows from here to the other.
-    flows.map(|flow| Wish { flow: flow.other(), window: None }).collect()
+/// What channels a message must declare to the peer of `calls` that passes these on.
+fn wishes(channels: Option<&Arrived>, calls: &Arc<dyn Calls>) -> Vec<Wish> {
+    let Some(channels) = channels else { return Vec::new() };
+    let most = calls.negotiated().map_or(1, |agreed| agreed.limits.window);
+    let declared = (0..channels.count()).filter_map(|n| channels.get(n));
+    // What flows to here from the one side flows from here to the other. Who receives there says how far ahead of it the
+    // sender here may be, but it is here that it is kept.
+    let wish = |Declared { flow, window, .. }| Wish { flow: flow.other(), window: Some(window.min(most)) };
+    declared.map(wish).collect()
 }
 
 /// Passes the items of channels on, between those that have arrived and those that were declared for them: `far` is a
-/// session, a connection, and the first channel's ID.
-fn join(arrived: &mut Arrived, near: &Arc<dyn Calls>, far: (&Arc<dyn Calls>, u32, u64)) {
+/// session, a connection, and the first channel's ID. Gives back those that come from there.
+fn join(arrived: &mut Arrived, near: &Arc<dyn Calls>, far: (&Arc<dyn Calls>, u32, u64)) -> Vec<Running> {
     let (calls, connection, first) = far;
+    let mut from_there = Vec::new();
     for n in 0..arrived.count() {
-        let Some(flow) = arrived.flow(n) else { continue };
+        let Some(Declared { flow, .. }) = arrived.get(n) else { continue };
         let Some(channel) = arrived.take(n, flow) else { continue };
         let near = End::new(near, channel);
         let far = End::new(calls, ChannelId { connection, id: first + 2 * n as u64 });
         match flow {
-            Flow::In => pump::start(near, far),
-            Flow::Out => pump::start(far, near),
+            Flow::In => drop(pump::start(near, far)),
+            Flow::Out => from_there.push(pump::start(far, near)),
         }
     }
+    from_there
 }
 
 /// Answers a request with the answer that its call has got over the far connection.
@@ -224,13 +239,13 @@ fn answer_with(reply: Reply, answer: Answer, far: &Arc<dyn Calls>, connection: u
             let Response { payload, body, attached } = response;
             let Attached { metadata, channels, .. } = attached.map_or_else(Attached::default, |all| *all);
             let mut arrived = Arrived::new(far, connection, channels);
-            let (metadata, wishes) = (metadata.propagated(), wishes(arrived.as_ref()));
             let (near, call) = (Arc::clone(reply.session()), reply.call());
+            let (metadata, wishes) = (metadata.propagated(), wishes(arrived.as_ref(), &near));
             let body = payload.get(body..).unwrap_or_default();
             let outcome = Outcome { body: &body, metadata: &metadata, channels: &wishes };
             // Not answered, the channels go with `arrived`.
             if let (Some(first), Some(arrived)) = (reply.respond(outcome), &mut arrived) {
-                join(arrived, far, (&near, call.connection, first));
+                drop(join(arrived, far, (&near, call.connection, first)));
             }
         }
         Answer::Failure(failure) => reply.fail(failure),

@@ -13,6 +13,7 @@
 //! Both connections may be of any kind, on links of any kind.
 
 mod forward;
+mod part;
 mod pump;
 mod relay;
 

@@ -39,6 +39,8 @@ pub(crate) struct Declared {
     pub(crate) id: u64,
     /// Which way it flows, seen from here.
     pub(crate) flow: Flow,
+    /// How far ahead of the receiver the sender may be.
+    pub(crate) window: u32,
 }
 
 /// How a call ended.

@@ -51,7 +51,7 @@ impl Cells {
     }
 
     /// How many were taken and not given back.
-    #[cfg(test)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn lost(&self) -> usize {
         self.used as usize - self.free.len()
     }

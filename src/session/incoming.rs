@@ -160,7 +160,11 @@ impl Connection {
             }
             Some(Known::Differs(text)) => Some(Failure::InvalidPayload(text.clone())),
             None if matches!((self.methods)(method), Lookup::Unknown) => Some(Failure::UnknownMethod),
-            None => return Err(Rule::BindingFirst),
+            None => {
+                let channels = attached.map_or_else(Vec::new, |attached| attached.channels);
+                self.channels.forget(&channels, io);
+                return Err(Rule::BindingFirst);
+            }
         };
         if let Some(failure) = failure {
             self.refuse(attached.as_deref(), io, out);

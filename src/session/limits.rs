@@ -4,6 +4,17 @@ use super::{Failure, Metadata, Rule};
 use crate::link::Kind;
 
 /// What a side is willing to take. Both sides keep to the smaller of each.
+///
+/// They bound what a peer can make this side hold. For each connection, the root and up to `connections` more of either
+/// side, that is at most
+///
+/// ```text
+/// 2 * requests * payload                               requests that wait, and answers that wait for room in the link
+/// 2 * channels * (max(window, payload) + 32 * items)    items that the application has not taken
+/// ```
+/// and once for the session a message of `payload` bytes that is in assembly, and what the link itself holds. A receiver
+/// holds a window of items, or one frame if that is more: an item larger than the window goes when nothing else is on its
+/// way. The sender holds nothing but the items that it has been given and not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

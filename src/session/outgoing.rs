@@ -79,7 +79,7 @@ impl Outgoing {
     }
 
     /// Requests whose slot is taken.
-    #[cfg(test)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn in_flight(&self) -> usize {
         self.live as usize
     }

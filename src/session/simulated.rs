@@ -9,22 +9,27 @@ use transom_shm_layout::word::PeerWord;
 
 use super::connection::Connection;
 use super::handshake::MAX_HELLO;
-use super::{
-    CallId, CallRequest, Inbound, Limits, Lookup, Metadata, Method, Role, Session, Settings, StartCall,
-};
+use super::timers::Timer;
+use super::{CallRequest, Inbound, Limits, Lookup, Metadata, Method, Role, Session, Settings, StartCall};
 use crate::link::{Buffer, Frame, Full, Header, Peer as Other, Transmit, Transport};
 
 /// Echoes its argument.
-pub(crate) static ECHO: Method =
-    Method { id: 7, service: "sim", name: "echo", types: || 1, idempotent: false };
+pub(crate) static ECHO: Method = method(7, "echo", || 1);
 /// Served by nobody.
-pub(crate) static MISSING: Method =
-    Method { id: 8, service: "sim", name: "missing", types: || 1, idempotent: false };
+pub(crate) static MISSING: Method = method(8, "missing", || 1);
 /// Known to both sides with different types.
-pub(crate) static DIFFERS: Method =
-    Method { id: 9, service: "sim", name: "differs", types: || 1, idempotent: false };
-static DIFFERS_HERE: Method =
-    Method { id: 9, service: "sim", name: "differs", types: || 2, idempotent: false };
+pub(crate) static DIFFERS: Method = method(9, "differs", || 1);
+static DIFFERS_HERE: Method = method(9, "differs", || 2);
+/// Served, with a name that takes several frames on a narrow link.
+pub(crate) static LONG: Method = method(
+    10,
+    "a method with a name that is longer than many a frame on a narrow link, where it takes more than one",
+    || 1,
+);
+
+const fn method(id: u64, name: &'static str, types: fn() -> u64) -> Method {
+    Method { id, service: "sim", name, types, idempotent: false }
+}
 
 /// One direction of the simulated link.
 #[derive(Default)]
@@ -131,14 +136,64 @@ impl Session {
         self.io.inbox.requests.pop_front()
     }
 
-    /// The next request whose handler is to be dropped.
-    pub(crate) fn next_cancelled(&mut self) -> Option<CallId> {
-        self.io.inbox.cancelled.pop()
+    /// The bytes of messages that are kept on account of the peer.
+    pub(crate) fn kept(&self) -> usize {
+        let queued = self.io.inbox.requests.iter().map(|inbound| inbound.payload.len()).sum::<usize>();
+        queued + self.assembly.kept() + self.io.outbox.kept() + self.connections.kept()
     }
 
-    /// Whether a request waits to be handled, or a handler to be dropped.
-    pub(crate) fn has_requests(&self) -> bool {
-        !self.io.inbox.requests.is_empty() || !self.io.inbox.cancelled.is_empty()
+    /// What does not hold of all that always does, whatever the peer does: P2, P3, N1.
+    pub(crate) fn flaw(&self) -> Option<String> {
+        let (mut calls, mut requests, mut channels) = (0, 0, 0);
+        let (mut bytes, mut messages) = (MAX_HELLO + 2 * self.connections.root.limits.payload_length(), 8);
+        for connection in self.connections.iter() {
+            let (id, limits) = (connection.id, &connection.limits);
+            let (live, incoming) = (connection.outgoing.in_flight(), connection.incoming.in_flight());
+            let (ours, theirs) = (connection.channels.ours(), connection.channels.theirs());
+            if live.max(incoming) > limits.requests as usize {
+                return Some(format!(
+                    "{live} calls and {incoming} requests are in flight on connection {id}"
+                ));
+            }
+            if ours.max(theirs) > limits.channels as usize {
+                return Some(format!("{ours} and {theirs} channels are open on connection {id}"));
+            }
+            (calls, requests, channels) = (calls + live, requests + incoming, channels + ours + theirs);
+            let (payload, metadata) = (limits.payload_length(), limits.metadata_length());
+            let ends = connection.channels.count();
+            bytes += limits.requests as usize * payload + metadata + SMALL;
+            bytes += ends * (payload.max(limits.window as usize) + metadata + SMALL);
+            messages += 2 * limits.requests as usize + 3 * ends + METHODS + 2;
+        }
+        let counted = (self.io.in_flight.calls, self.io.in_flight.requests, self.io.in_flight.channels);
+        if counted != (calls, requests, channels) {
+            return Some(format!("{counted:?} are in flight, by count {calls}, {requests}, {channels}"));
+        }
+        for role in [Role::Initiator, Role::Acceptor] {
+            let open = self.connections.opened_by(role);
+            if open > self.connections.root.limits.connections as usize {
+                return Some(format!("{open} connections are open of the {role:?}"));
+            }
+        }
+        let (kept, waiting) = (self.kept(), self.io.outbox.count());
+        if kept > bytes || waiting > messages {
+            return Some(format!("{kept} bytes are kept of {bytes}, {waiting} messages of {messages}"));
+        }
+        (self.is_over()).then(|| self.left()).flatten()
+    }
+
+    /// What is left although nothing is under way, besides what applications hold.
+    pub(crate) fn left(&self) -> Option<String> {
+        let lasting = [Timer::Keepalive, Timer::Idle, Timer::Goodbye];
+        if let Some(timer) = self.io.timers.all().find(|timer| self.is_over() || !lasting.contains(timer)) {
+            return Some(format!("{timer:?} is due"));
+        }
+        let lost = self.io.cells.lost();
+        if !self.io.in_flight.is_none() || self.wants_space() || lost > 0 {
+            return Some(format!("{:?}, {lost} cells, waits: {}", self.io.in_flight, self.wants_space()));
+        }
+        let kept = self.kept() - self.connections.kept();
+        (kept > 0).then(|| format!("{kept} bytes are kept"))
     }
 
     /// Whether no request is in flight.
@@ -146,31 +201,17 @@ impl Session {
         self.io.in_flight.requests == 0
     }
 
-    /// Calls whose answers are awaited, by their callers or by nobody any more.
-    pub(crate) fn calls_in_flight(&self) -> usize {
-        self.io.in_flight.calls
-    }
-
-    /// The bytes of messages that are kept on account of the peer: P3 bounds them.
-    pub(crate) fn kept(&self) -> usize {
-        let queued = self.io.inbox.requests.iter().map(|inbound| inbound.payload.len()).sum::<usize>();
-        queued + self.assembly.kept() + self.io.outbox.kept() + self.connections.kept()
-    }
-
-    /// The most bytes that there may be of them, as P3 says.
-    pub(crate) fn most_kept(&self) -> usize {
-        /// What opens, accepts, rejects and binds, without metadata, and the small frames of a connection or a channel.
-        const SMALL: usize = 4 * 1024;
-        let of_connection = |connection: &Connection| {
-            let limits = &connection.limits;
-            let (payload, metadata) = (limits.payload_length(), limits.metadata_length());
-            let channel = payload.max(limits.window as usize) + metadata + SMALL;
-            limits.requests as usize * payload + 2 * limits.channels as usize * channel + metadata + SMALL
-        };
-        let connections = self.connections.iter().map(of_connection).sum::<usize>();
-        2 * self.connections.root.limits.payload_length() + MAX_HELLO + connections
+    /// How many calls, channels' ends and virtual connections are kept for applications to ask of.
+    pub(crate) fn held(&self) -> usize {
+        let of = |it: &Connection| it.channels.count() + usize::from(!it.outgoing.is_empty());
+        self.connections.iter().map(|connection| 1 + of(connection)).sum::<usize>() - 1
     }
 }
+
+/// What opens, accepts, rejects and binds, without metadata, and the small frames of a connection or a channel, in bytes.
+const SMALL: usize = 4 * 1024;
+/// How many methods are called.
+const METHODS: usize = 4;
 
 pub(crate) fn settings(limits: Limits) -> Settings {
     Settings {
@@ -189,6 +230,7 @@ pub(crate) fn settings(limits: Limits) -> Settings {
 pub(crate) fn served(id: u64) -> Lookup {
     match id {
         7 => Lookup::Served(&ECHO),
+        10 => Lookup::Served(&LONG),
         9 => Lookup::Served(&DIFFERS_HERE),
         _ => Lookup::Unknown,
     }

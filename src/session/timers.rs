@@ -44,7 +44,7 @@ impl Timers {
     }
 
     /// Everything that is due some time.
-    #[cfg(test)]
+    #[cfg(any(fuzzing, test))]
     pub(super) fn all(&self) -> impl Iterator<Item = Timer> {
         self.0.iter().map(|(_, timer)| *timer)
     }

@@ -11,6 +11,7 @@ mod endings;
 mod lines;
 mod metadata;
 mod nesting;
+mod passing;
 mod proxies;
 mod raw;
 mod scene;
@@ -61,6 +62,21 @@ on_every_link! {
         c10_each_connection_has_settings_of_its_own,
         s7_a_goodbye_rejects_new_connections,
         s8_nothing_is_left_of_closed_connections,
+    }
+    passing::{
+        x2_channels_in_arguments_and_in_results_are_passed_on,
+        x2_the_end_of_a_channel_is_passed_on_with_what_it_says,
+        x2_a_reset_reaches_the_other_end,
+        x4_a_receiver_that_waits_stops_its_sender_within_the_windows,
+        x4_a_window_of_the_receivers_own_counts_all_the_way,
+        x4_a_channel_that_nobody_reads_holds_up_no_other,
+        x4_an_item_never_overtakes_its_call,
+        x4_items_come_before_the_answer_that_followed_them,
+        x4_an_answer_does_not_wait_for_who_does_not_read,
+        x4_runs_of_items_are_cut_to_what_the_far_side_takes,
+        x2_the_death_of_either_side_ends_the_channels_of_the_other,
+        x2_a_cancelled_call_ends_its_channels,
+        s8_nothing_is_left_of_channels_that_were_passed_on,
     }
     deadlines::{
         r8_calls_of_a_handler_have_the_time_that_is_left,

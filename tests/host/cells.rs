@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
+use tokio::io::AsyncWriteExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use transom::cell::{self, CellError};
-use transom::{CallError, CloseReason, Context, Host, Spawn};
+use transom::tunnel::Tunnel;
+use transom::{CallError, CloseReason, Context, Host, Spawn, Tx};
 
 /// Calls that [`Work::gather`] waits for.
 pub(crate) const CROWD: u64 = 64;
@@ -48,6 +50,9 @@ where
     calls
 }
 
+/// What [`Work::pour`] sends at a time.
+const PIECE: u64 = 20_000;
+
 /// The code with which a cell exits that is told that its host is gone.
 pub(crate) const HOST_GONE: u8 = 9;
 
@@ -76,6 +81,12 @@ pub(crate) trait Work {
     async fn exit(&self, code: i32);
     /// Ends the session, and only that.
     async fn close(&self, cx: &Context);
+    /// Sends the numbers below `to`; how many those were.
+    async fn count(&self, to: u64, out: Tx<u64>) -> u64;
+    /// Sends so many bytes, in pieces.
+    async fn pour(&self, bytes: u64, out: Tx<Vec<u8>>);
+    /// Sends back what comes; how many bytes that was.
+    async fn echo(&self, tunnel: Tunnel) -> u64;
 }
 
 /// What the host serves its cells.
@@ -266,5 +277,27 @@ impl Work for Worker {
 
     async fn close(&self, cx: &Context) {
         cx.session().close();
+    }
+
+    async fn count(&self, to: u64, out: Tx<u64>) -> u64 {
+        out.send_all(0..to).await.map_or_else(|error| error.sent, |()| to)
+    }
+
+    async fn pour(&self, bytes: u64, out: Tx<Vec<u8>>) {
+        let mut left = bytes;
+        while left > 0 {
+            let piece = vec![7; left.min(PIECE) as usize];
+            left -= piece.len() as u64;
+            if out.send(piece).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn echo(&self, tunnel: Tunnel) -> u64 {
+        let (mut input, mut output) = tokio::io::split(tunnel.into_stream());
+        let copied = tokio::io::copy(&mut input, &mut output).await.expect("a tunnel");
+        output.shutdown().await.expect("a tunnel");
+        copied
     }
 }

@@ -7,6 +7,7 @@ mod events;
 mod handles;
 mod orphans;
 mod probe;
+mod proxied;
 mod restart;
 mod runner;
 mod shutdown;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some(cells::HOLDER) => return cells::hold(),
         Some(orphans::MIDDLE) => return orphans::middle(),
+        Some(proxied::PROXY) => return proxied::host(),
         _ if transom::cell::is_cell() => return cells::main(),
         _ => {}
     }
@@ -56,6 +58,8 @@ fn main() -> ExitCode {
         handles::a_cell_lives_as_long_as_its_host,
         handles::a_cell_lives_as_long_as_its_handle,
         handles::a_runtime_that_ends_takes_its_cells_along,
+        proxied::over_a_socket,
+        proxied::over_tcp,
         orphans::cells_go_with_their_host,
         orphans::cells_go_with_their_host_without_shared_memory,
     ])

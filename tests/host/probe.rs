@@ -100,6 +100,14 @@ impl Other {
     }
 }
 
+/// The bytes of memory that a process has for itself.
+pub(crate) fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux 4.5");
+    let kilobytes = anonymous.trim().trim_end_matches(" kB").parse::<u64>().expect("a number");
+    kilobytes * 1024
+}
+
 /// Whether there is such a process.
 pub(crate) fn exists(pid: i32) -> bool {
     rustix::process::test_kill_process(Pid::from_raw(pid).expect("a process")).is_ok()

@@ -1,4 +1,4 @@
-//! The host's side: the three cells, started, watched, and sent away.
+//! The host's side: the four cells, started, watched, and sent away.
 
 use std::error::Error;
 use std::fmt::{self, Debug};
@@ -17,11 +17,12 @@ use super::progress::{Progress, grouped};
 use super::tally::Tally;
 use super::{CellKind, DemoError, Wanted, calculator, fragile, indexer};
 
-/// The three cells and their host.
+/// The four cells and their host.
 pub(super) struct Cells {
     host: Host,
     pub(super) calculator: CellRun,
     pub(super) indexer: CellRun,
+    pub(super) station: CellRun,
     pub(super) fragile: CellRun,
     /// What the calculator and the indexer are served, to be looked at.
     pub(super) library: indexer::Library,
@@ -59,32 +60,33 @@ impl Asked {
 }
 
 impl Cells {
-    /// Starts all three at the same time: each is this very program.
+    /// Starts all four at the same time: each is this very program.
     pub(super) async fn start(wanted: Option<Wanted>, progress: &Arc<Progress>) -> Result<Self, DemoError> {
         let host = Host::new();
         let rates = calculator::Rates::default();
         let library = indexer::Library::new(Arc::clone(progress));
         let gate = fragile::Gate::new();
-        progress.say("host", "starts three cells, each of them this very program");
-        let (calculator, indexer, fragile) = tokio::try_join!(
+        progress.say("host", "starts four cells, each of them this very program");
+        let (calculator, indexer, station, fragile) = tokio::try_join!(
             CellRun::start(&host, CellKind::Calculator, rates.server(), rates.asked.clone(), wanted),
             CellRun::start(&host, CellKind::Indexer, library.server(), library.asked.clone(), wanted),
+            CellRun::start(&host, CellKind::Station, (), Asked::default(), wanted),
             CellRun::start(&host, CellKind::Fragile, gate.server(), gate.asked.clone(), wanted),
         )?;
-        for run in [&calculator, &indexer, &fragile] {
+        for run in [&calculator, &indexer, &station, &fragile] {
             let over = match wanted {
                 Some(Wanted::Unix) => "the socket, as asked for".to_owned(),
                 _ => run.transport.to_string(),
             };
             progress.say(run.name, format_args!("ready: process {}, over {over}", run.pids[0]));
         }
-        Ok(Self { host, calculator, indexer, fragile, library, gate })
+        Ok(Self { host, calculator, indexer, station, fragile, library, gate })
     }
 
     /// Says goodbye to all of them and sees to it that each left as it should.
     pub(super) async fn shutdown(&mut self, progress: &Progress) -> Result<(), DemoError> {
         self.host.shutdown().await;
-        for run in [&mut self.calculator, &mut self.indexer, &mut self.fragile] {
+        for run in [&mut self.calculator, &mut self.indexer, &mut self.station, &mut self.fragile] {
             let polite = |report: &DeathReport| {
                 report.cause == Cause::Exit(0)
                     && matches!(report.session, Some(CloseReason::Local | CloseReason::Goodbye))
@@ -100,8 +102,8 @@ impl Cells {
     }
 
     /// The cells.
-    pub(super) fn runs(&self) -> [&CellRun; 3] {
-        [&self.calculator, &self.indexer, &self.fragile]
+    pub(super) fn runs(&self) -> [&CellRun; 4] {
+        [&self.calculator, &self.indexer, &self.station, &self.fragile]
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use transom::cell::CellError;
-use transom::{DeathReport, SpawnError, Transport};
+use transom::{ConnectError, ConnectionError, DeathReport, ServeError, SpawnError, Transport};
 
 /// Why the demonstration did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,15 @@ pub(crate) enum DemoError {
         /// What carries the calls.
         found: Transport,
     },
+    /// Nobody can come to the host.
+    #[error("listening for a visitor")]
+    Serve(#[from] ServeError),
+    /// The visitor does not come to the host.
+    #[error("the visitor's session")]
+    Connect(#[from] ConnectError),
+    /// The visitor does not come to a cell.
+    #[error("the visitor's connection")]
+    Connection(#[from] ConnectionError),
     /// A call failed that should not.
     #[error("{cell}: calling `{method}`")]
     Call {

@@ -1,9 +1,11 @@
-//! `transom demo`: a host and three cells, each a process of this very program.
+//! `transom demo`: a host and four cells, each a process of this very program.
 //!
 //! ```text
 //!            ┌── calculator: sums, conversions        asks the host for exchange rates
 //!  host ─────┼── indexer: takes in texts, counts      asks the host for stop words, tells it how far it is
-//!            └── fragile: squares; crashes on request asks the host for numbers
+//!    ┆       ├── station: readings, a tunnel          stops when nobody takes any
+//!    ┆       └── fragile: squares; crashes on request asks the host for numbers
+//!  visitor, over TCP: reaches the calculator and the station through the host
 //! ```
 //! The host knows every right answer by other means, and ends well only if each was given, exactly the calls that
 //! the crash caught failed, everybody left politely, and nothing is left behind. Each cell has a file that holds its
@@ -20,7 +22,9 @@ mod progress;
 mod report;
 mod run;
 mod sources;
+mod station;
 mod tally;
+mod visitor;
 mod words;
 
 pub(crate) use error::DemoError;

@@ -15,7 +15,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     pub(super) input: Option<PathBuf>,
     /// Print the result as one JSON object: the calls that the host made, how many failed, restarts, what carried
-    /// the calls, the latency of those that were answered, and whether all was well.
+    /// the calls, the latency of those that were answered; readings that were streamed, and how many of them while
+    /// nobody took any; bytes that came back through a tunnel; calls that went through the host, and their latency; and
+    /// whether all was well.
     #[arg(long)]
     pub(super) json: bool,
     /// Show what Transom logs, the output of the cells included.
@@ -47,6 +49,8 @@ pub(super) enum CellKind {
     Calculator,
     /// Counts words.
     Indexer,
+    /// Sends readings.
+    Station,
     /// Crashes on request.
     Fragile,
 }
@@ -57,6 +61,7 @@ impl CellKind {
         match self {
             Self::Calculator => "calculator",
             Self::Indexer => "indexer",
+            Self::Station => "station",
             Self::Fragile => "fragile",
         }
     }

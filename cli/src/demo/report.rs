@@ -7,12 +7,17 @@ use transom::Transport;
 
 use super::cells::CellRun;
 use super::progress::{grouped, time};
+use super::station::Carried;
 use super::tally::Tally;
 
 /// What came out.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     rows: Vec<Row>,
+    /// What went through the station.
+    pub(super) carried: Carried,
+    /// The calls that went through the host.
+    pub(super) visits: Tally,
 }
 
 /// What was seen of one cell.
@@ -34,12 +39,17 @@ pub(super) struct Summary {
     transport: Option<&'static str>,
     p50_ns: u64,
     p99_ns: u64,
+    readings: u64,
+    readings_ahead: u64,
+    echoed_bytes: u64,
+    proxied_calls: u64,
+    proxied_p50_ns: u64,
     ok: bool,
 }
 
 impl Report {
-    /// What was seen of these cells.
-    pub(super) fn new(runs: [&CellRun; 3]) -> Self {
+    /// Notes what was seen of these cells.
+    pub(super) fn rows(&mut self, runs: [&CellRun; 4]) {
         let row = |run: &CellRun| Row {
             cell: run.name,
             tally: run.tally.clone(),
@@ -51,7 +61,7 @@ impl Report {
                 _ => "other",
             },
         };
-        Self { rows: runs.map(row).into() }
+        self.rows = runs.map(row).into();
     }
 
     /// All cells together.
@@ -64,6 +74,11 @@ impl Report {
             transport: (!self.rows.is_empty()).then_some(total.transport),
             p50_ns: total.tally.within(0.5),
             p99_ns: total.tally.within(0.99),
+            readings: self.carried.readings,
+            readings_ahead: self.carried.ahead,
+            echoed_bytes: self.carried.echoed,
+            proxied_calls: self.visits.calls(),
+            proxied_p50_ns: self.visits.within(0.5),
             ok,
         }
     }
@@ -140,7 +155,8 @@ mod tests {
 
     #[test]
     fn the_table_has_a_line_for_each_cell_and_one_for_all() {
-        let report = Report { rows: vec![row("steady", 1200, 0, "shm"), row("fragile", 0, 3, "shm")] };
+        let rows = vec![row("steady", 1200, 0, "shm"), row("fragile", 0, 3, "shm")];
+        let report = Report { rows, ..Report::default() };
         let expected = "\
 cell     calls  errors     p50     p90     p99  calls back  restarts  transport
 steady   1 200       0  1.5 µs  1.5 µs  1.5 µs           7         0  shm
@@ -152,13 +168,15 @@ all      1 203       3  1.5 µs  1.5 µs  1.5 µs          14         1  shm
 
     #[test]
     fn the_summary_is_one_flat_object() {
-        let report = Report { rows: vec![row("one", 2, 1, "shm"), row("other", 1, 0, "unix")] };
+        let carried = Carried { readings: 9, ahead: 4, echoed: 8 };
+        let rows = vec![row("one", 2, 1, "shm"), row("other", 1, 0, "unix")];
+        let report = Report { rows, carried, visits: row("", 5, 0, "").tally };
         let json = serde_json::to_string(&report.summary(false)).expect("numbers and texts");
         let nanos = report.rows[0].tally.within(0.5);
         assert_eq!(
             json,
             format!(
-                "{{\"calls\":4,\"errors\":1,\"restarts\":1,\"transport\":\"mixed\",\"p50_ns\":{nanos},\"p99_ns\":{nanos},\"ok\":false}}"
+                "{{\"calls\":4,\"errors\":1,\"restarts\":1,\"transport\":\"mixed\",\"p50_ns\":{nanos},\"p99_ns\":{nanos},\"readings\":9,\"readings_ahead\":4,\"echoed_bytes\":8,\"proxied_calls\":5,\"proxied_p50_ns\":{nanos},\"ok\":false}}"
             )
         );
         let nothing = serde_json::to_value(Report::default().summary(false)).expect("numbers and texts");

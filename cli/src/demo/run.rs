@@ -12,7 +12,7 @@ use super::leftovers::{Holdings, check_children};
 use super::progress::Progress;
 use super::report::Report;
 use super::sources::Sources;
-use super::{CellKind, CellOptions, DemoError, Options, calculator, fragile, indexer};
+use super::{CellKind, CellOptions, DemoError, Options, calculator, fragile, indexer, station, visitor};
 
 /// How long the run may take.
 const LONGEST: Duration = Duration::from_secs(100);
@@ -52,6 +52,7 @@ pub(crate) fn run_cell(options: &CellOptions) -> Result<(), DemoError> {
             CellKind::Indexer => {
                 transom::cell::run(indexer::IndexServer::new(indexer::Words::default())).await
             }
+            CellKind::Station => transom::cell::run(station::Thermometer::service()).await,
             CellKind::Fragile => transom::cell::run(fragile::FragileServer::new(fragile::Glass)).await,
         }
     })?;
@@ -67,9 +68,9 @@ fn watched(options: &Options, progress: &Arc<Progress>, report: &mut Report) -> 
     let before = Holdings::now()?;
     let outcome = runtime.block_on(async {
         let mut cells = Cells::start(options.transport, progress).await?;
-        let acts = tokio::time::timeout(LONGEST, acts(&mut cells, &sources, progress));
+        let acts = tokio::time::timeout(LONGEST, acts(&mut cells, &sources, progress, report));
         let outcome = acts.await.unwrap_or(Err(DemoError::TooLong));
-        *report = Report::new(cells.runs());
+        report.rows(cells.runs());
         pids.extend(cells.runs().iter().flat_map(|run| &run.pids));
         outcome
     });
@@ -82,9 +83,16 @@ fn watched(options: &Options, progress: &Arc<Progress>, report: &mut Report) -> 
 }
 
 /// What happens, in order.
-async fn acts(cells: &mut Cells, sources: &Sources, progress: &Progress) -> Result<(), DemoError> {
+async fn acts(
+    cells: &mut Cells,
+    sources: &Sources,
+    progress: &Progress,
+    report: &mut Report,
+) -> Result<(), DemoError> {
     calculator::act(&mut cells.calculator, progress).await?;
     indexer::act(&mut cells.indexer, &cells.library, sources, progress).await?;
+    report.carried = station::act(&mut cells.station, progress).await?;
+    report.visits = visitor::act(&cells.calculator, &cells.station, progress).await?;
     let done = Cell::new(false);
     let crash = async {
         let outcome = fragile::act(&mut cells.fragile, &cells.gate, progress).await;

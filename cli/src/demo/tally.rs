@@ -14,6 +14,13 @@ pub(super) struct Tally {
     latency: Histogram<u64>,
 }
 
+/// Nothing was seen.
+impl Default for Tally {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Tally {
     pub(super) fn new() -> Self {
         let latency = Histogram::new_with_bounds(1, LONGEST_NS, 3);

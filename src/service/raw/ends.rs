@@ -62,7 +62,7 @@ impl Ends {
     /// Takes the end of this number, if there is one and nobody has taken it.
     pub fn take(&mut self, number: usize) -> Option<End> {
         let (arrived, connection) = self.0.as_mut()?;
-        let flow = arrived.flow(number)?;
+        let flow = arrived.get(number)?.flow;
         let channel = arrived.take(number, flow)?;
         Some(match flow {
             Flow::Out => End::Tx(Tx::arrived(connection, channel)),

@@ -67,27 +67,29 @@ impl Channels {
         if declared.is_empty() {
             return Ok(Vec::new());
         }
-        let peer = self.role.other();
-        let mut channels = Vec::with_capacity(declared.len());
-        for declaration in declared {
-            let Declaration { id, flow, cell, window } = *declaration;
-            if !peer.owns(id) || id <= self.highest {
+        let (peer, mut highest) = (self.role.other(), self.highest);
+        for &Declaration { id, flow, cell, window } in declared {
+            if !peer.owns(id) || id <= highest {
                 return Err(Rule::ChannelOrder);
-            }
-            if self.live.theirs >= limits.channels {
-                return Err(Rule::ChannelLimit);
             }
             let foreign = cell.is_some_and(|cell| !io.cells.is_one_of_peer(cell.index, out));
             // What a sender may send is for its receiver to say.
             if foreign || flow == Flow::Out && window != limits.window {
                 return Err(Rule::ChannelForm);
             }
-            self.highest = id;
-            self.live.theirs += 1;
-            self.insert(declaration, false, flow.other(), io, out);
-            channels.push(Declared { id, flow: flow.other() });
+            highest = id;
         }
-        Ok(channels)
+        if declared.len() > limits.channels.saturating_sub(self.live.theirs) as usize {
+            return Err(Rule::ChannelLimit);
+        }
+        self.highest = highest;
+        let open = |declaration: &Declaration| {
+            let (id, flow, window) = (declaration.id, declaration.flow.other(), declaration.window);
+            self.live.theirs += 1;
+            self.insert(declaration, false, flow, io, out);
+            Declared { id, flow, window }
+        };
+        Ok(declared.iter().map(open).collect())
     }
 
     fn insert(&mut self, declaration: &Declaration, ours: bool, flow: Flow, io: &mut Io, out: &dyn Transmit) {

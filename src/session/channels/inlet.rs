@@ -56,6 +56,12 @@ impl Inlet {
         self.queue.iter().map(|items| items.payload.len()).sum()
     }
 
+    /// How many items wait to be taken.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.iter().map(|items| items.count as usize).sum()
+    }
+
     /// What waits to be taken: its cost, and in how many frames it came.
     #[cfg(test)]
     pub(super) fn held(&self) -> (u64, usize) {

@@ -84,6 +84,12 @@ impl Channels {
         self.table.is_empty()
     }
 
+    /// How many ends there are of which something is kept.
+    #[cfg(any(fuzzing, test))]
+    pub(super) fn count(&self) -> usize {
+        self.table.len()
+    }
+
     /// How many channels are live that this side has declared.
     #[cfg(any(fuzzing, test))]
     pub(super) fn ours(&self) -> usize {
@@ -94,6 +100,15 @@ impl Channels {
     #[cfg(any(fuzzing, test))]
     pub(super) fn theirs(&self) -> usize {
         self.live.theirs as usize
+    }
+
+    /// How many items wait to be taken from a channel on which this side receives.
+    #[cfg(test)]
+    pub(super) fn waiting(&self, id: u64) -> Option<usize> {
+        match self.table.get(&id)? {
+            Channel::In(inlet) => Some(inlet.waiting()),
+            Channel::Out(_) => None,
+        }
     }
 
     /// What waits to be taken from a channel: its cost, and in how many frames it came.

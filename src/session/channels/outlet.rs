@@ -20,7 +20,8 @@ pub(super) struct Outlet {
     untold: bool,
     /// The application sends no more.
     dropped: bool,
-    /// What the receiver was told to have been heard, when it was told that this end starves.
+    /// What the receiver was told to have been heard, when it was told that this end starves. Until more is heard it owes an
+    /// answer.
     starving: Option<Grant>,
     /// Whether this end is listed among those that wait for room in the link.
     wants_room: bool,
@@ -135,7 +136,6 @@ impl Outlet {
     /// The receiver tells of a grant.
     pub(super) fn hear(&mut self, grant: u64, io: &mut Io) {
         self.credit.hear(Grant::from_bits(grant));
-        self.starving = None;
         io.wakers.extend(self.waker.take());
     }
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::ensure;
 use super::parties::{Party, Then};
-use super::truth::{Call, Origin, Outcome, body};
+use super::truth::{Call, Last, Origin, Outcome, body};
 use super::world::Scene;
-use crate::session::simulated::{DIFFERS, ECHO, MISSING};
+use crate::session::simulated::{DIFFERS, ECHO, LONG, MISSING};
 use crate::session::{
     Answer, Attached, CallId, CallRequest, Declared, Entry, Failure, Flow, Metadata, Method, StartCall,
     Started, Wish,
@@ -40,12 +40,17 @@ impl Scene<'_> {
         if self.session.is_over() && !self.random.one_in(8) {
             return;
         }
-        let connection = self.desk.usable[self.random.index(self.desk.usable.len())];
+        // Rather one that is new.
+        let count = self.desk.usable.len();
+        let any = self.random.index(count);
+        let at = self.random.either(3, count - 1, any);
+        let connection = self.desk.usable[at];
         let deadline =
             self.random.one_in(8).then(|| self.now + Duration::from_micros(self.random.below(200)));
         let method = match self.random.below(20) {
             0 => &MISSING,
             1 => &DIFFERS,
+            2..6 => &LONG,
             _ => &ECHO,
         };
         let (length, metadata, wishes) = (self.some_length(), self.some_metadata(), self.some_wishes());
@@ -57,6 +62,7 @@ impl Scene<'_> {
             not_run: true,
             began: false,
             answered: false,
+            given_up: false,
             outcome: None,
         });
         self.note(|| format!("call {token} on {connection}: {length} bytes, {wishes:?}, {deadline:?}"));
@@ -88,7 +94,7 @@ impl Scene<'_> {
         let mut metadata = Metadata::new();
         if self.random.one_in(3) {
             for key in 0..1 + self.random.below(2) {
-                let most = self.random.either(6, 1200, 20);
+                let most = self.random.either(4, 600, 20);
                 let value = vec![7; self.random.up_to(most)];
                 metadata.push(Entry::new(key.to_string(), value)).expect("it is within the bounds of all");
             }
@@ -141,6 +147,9 @@ impl Scene<'_> {
         let token = caller.token;
         self.note(|| format!("call {token} is answered: {answer:?}"));
         let outcome = self.truth.called(token).outcome.clone();
+        if !matches!(answer, Answer::Disconnected { .. } | Answer::Failure(Failure::DeadlineExceeded)) {
+            self.check_order(token);
+        }
         if matches!(answer, Answer::Failure(_)) {
             self.truth.reached.failures += 1;
         }
@@ -166,6 +175,7 @@ impl Scene<'_> {
                 ensure!(*error == body(!token, length), "call {token} has a wrong error");
             }
             (Answer::Failure(Failure::DeadlineExceeded), _) => {
+                self.truth.called(token).given_up = true;
                 let late = caller.deadline.is_some_and(|at| at <= self.now);
                 ensure!(late, "call {token} had time left");
             }
@@ -184,12 +194,25 @@ impl Scene<'_> {
         }
     }
 
+    /// Checks that what was sent before a call's answer has come before it.
+    fn check_order(&mut self, token: u64) {
+        for (id, stream) in self.truth.arguments(token) {
+            let Some(connection) = self.session.connections.get(id.connection) else { continue };
+            // Neither reset nor let go of, and it is this side that receives.
+            let open = !stream.refused && stream.last != Some(Last::Reset);
+            if let Some(waiting) = connection.channels.waiting(id.id).filter(|_| open) {
+                let arrived = stream.fetched + waiting;
+                ensure!(arrived >= stream.before, "the answer of call {token} comes before items of {id:?}");
+            }
+        }
+    }
+
     /// Takes the ends of channels that the peer's message has declared.
     pub(super) fn arrived(&mut self, connection: u32, declared: &[Declared], wishes: &[Wish]) {
         let flows = declared.iter().map(|declared| declared.flow);
         let right = flows.eq(wishes.iter().map(|wish| wish.flow.other()));
         ensure!(right, "{declared:?} were declared as {wishes:?}");
-        for &Declared { id, flow } in declared {
+        for &Declared { id, flow, .. } in declared {
             self.begin(crate::session::ChannelId { connection, id }, flow);
         }
     }
@@ -257,7 +280,10 @@ impl Caller {
         match self.state {
             State::Starts { ticket: Some(ticket) } => scene.session.abandon(self.connection, ticket),
             State::Starts { ticket: None } => {}
-            State::Waits(call) => scene.session.cancel(call, scene.out),
+            State::Waits(call) => {
+                scene.truth.called(self.token).given_up = true;
+                scene.session.cancel(call, scene.out);
+            }
         }
     }
 }

@@ -2,34 +2,16 @@
 
 use super::ensure;
 use super::parties::Party;
+use super::truth::Verdict;
 use super::world::World;
 use crate::session::CloseReason;
-use crate::session::timers::Timer;
+use crate::session::connection::Stage;
+use crate::session::io::Inbox;
 
 /// What must hold at one side after each step.
 pub(super) fn after_step(world: &mut World, me: usize) {
-    let agreed = world.setup.agreed;
-    let session = &mut world.sides[me].peer.session;
-    let (mut calls, mut requests, mut channels) = (0, 0, 0);
-    for connection in session.connections.all() {
-        let (id, limits) = (connection.id, connection.limits);
-        let (live, incoming) = (connection.outgoing.in_flight(), connection.incoming.in_flight());
-        let (ours, theirs) = (connection.channels.ours(), connection.channels.theirs());
-        ensure!(live <= limits.requests as usize, "more calls than agreed on {id}");
-        ensure!(incoming <= limits.requests as usize, "more requests than agreed on {id}");
-        ensure!(ours.max(theirs) <= limits.channels as usize, "more channels than agreed on {id}");
-        calls += live;
-        requests += incoming;
-        channels += ours + theirs;
-    }
-    let counted = (session.io.in_flight.calls, session.io.in_flight.requests, session.io.in_flight.channels);
-    ensure!(counted == (calls, requests, channels), "{counted:?} are {calls}, {requests}, {channels}");
-    for role in [session.role, session.role.other()] {
-        let open = session.connections.opened_by(role);
-        ensure!(open <= agreed.connections as usize, "more connections than agreed: {open}");
-    }
-    let (kept, most) = (session.kept(), session.most_kept());
-    ensure!(kept <= most, "{kept} bytes are kept, which is more than {most}");
+    let flaw = world.sides[me].peer.session.flaw();
+    ensure!(flaw.is_none(), "{me}: {}", flaw.unwrap_or_default());
     held(world, me);
 }
 
@@ -69,8 +51,55 @@ pub(super) fn ended(world: &World, me: usize, reason: &CloseReason) {
     ensure!(right, "there is no reason for {reason:?} at {me}");
 }
 
+/// All frames have come: whoever was to learn something from them has.
+pub(super) fn news(world: &mut World) {
+    let World { sides, truth, .. } = world;
+    for (me, side) in sides.iter_mut().enumerate() {
+        let session = &mut side.peer.session;
+        for party in side.parties.iter() {
+            match party {
+                Party::Sending(sending) if sending.is_lingering() => {
+                    let open = session.credit(sending.channel(), &side.peer.out).is_ok();
+                    ensure!(open, "{me} was not told that {:?} is gone", sending.channel());
+                }
+                Party::Watch(watch) => {
+                    let stage = session.connections.get(watch.id()).map(|connection| &connection.stage);
+                    let same = match stage {
+                        Some(Stage::Opening) => watch.is_asked(),
+                        Some(Stage::Open) => !watch.is_asked(),
+                        _ => false,
+                    };
+                    ensure!(same, "{me} was not told that connection {} is {stage:?}", watch.id());
+                }
+                _ => {}
+            }
+        }
+        let Inbox { requests, opens, cancelled, closed, .. } = &session.io.inbox;
+        let done = requests.is_empty() && opens.is_empty() && cancelled.is_empty() && closed.is_empty();
+        ensure!(done, "{me} was not told of what is to be done");
+        for handling in &side.desk.handling {
+            let wanted = !truth.called(handling.token).given_up;
+            ensure!(wanted, "{me} was not told that nobody waits for the answer to {handling:?}");
+        }
+    }
+}
+
 /// Everything that has begun has come to its end, and the session goes on: nothing is left of it.
 pub(super) fn at_rest(world: &mut World) {
+    for (id, opened) in &world.truth.connections {
+        let limits = world.sides.each_mut().map(|side| {
+            let connection = side.peer.session.connections.get(*id)?;
+            connection.is_open().then_some(connection.limits)
+        });
+        if let [Some(one), Some(other)] = limits {
+            let within = opened.settings.is_none_or(|wanted| {
+                one.requests <= wanted.requests
+                    && one.window <= wanted.window
+                    && one.channels <= wanted.channels
+            });
+            ensure!(one == other && within, "the sides of {id} keep to {one:?} and {other:?}: {opened:?}");
+        }
+    }
     for me in 0..2 {
         let side = &mut world.sides[me];
         for party in side.parties.iter() {
@@ -78,23 +107,23 @@ pub(super) fn at_rest(world: &mut World) {
             ensure!(rests, "{me} waits for ever: {party:?}");
         }
         let session = &mut side.peer.session;
-        ensure!(session.io.in_flight.is_none(), "{:?} at {me}", session.io.in_flight);
-        ensure!(!session.wants_space(), "something waits for room at {me}");
-        ensure!(session.kept() == 0, "{} bytes are kept at {me}", session.kept());
+        let left = session.left();
+        ensure!(left.is_none(), "{me}: {}", left.unwrap_or_default());
         for connection in session.connections.all() {
             let empty = connection.outgoing.is_empty() && connection.channels.is_empty();
             ensure!(empty, "something is left on connection {} at {me}", connection.id);
         }
-        let lost = session.io.cells.lost();
-        ensure!(lost == 0, "{lost} cells are lost at {me}");
-        let lasting = [Timer::Keepalive, Timer::Idle, Timer::Goodbye];
-        let left = session.io.timers.all().find(|timer| !lasting.contains(timer));
-        ensure!(left.is_none(), "{left:?} is left at {me}");
     }
 }
 
 /// Nobody holds a virtual connection any more.
 pub(super) fn alone(world: &World) {
+    for (id, opened) in &world.truth.connections {
+        let taken = matches!(opened.verdict, Some(Verdict::Accepted(_)));
+        let served = [0, 1].map(|me| taken || opened.opener == me);
+        let over = world.truth.over.iter().any(Option::is_some);
+        ensure!(over || opened.told == served, "{:?} were told that {id} is over", opened.told);
+    }
     for (me, side) in world.sides.iter().enumerate() {
         ensure!(side.peer.session.connections.is_root_alone(), "a connection is left at {me}");
     }
@@ -105,11 +134,9 @@ pub(super) fn over(world: &mut World) {
     at_rest(world);
     alone(world);
     for (me, side) in world.sides.iter_mut().enumerate() {
-        for party in side.parties.iter() {
-            super::broken(format!("{me} waits for ever: {party:?}"));
-        }
+        let waits = side.parties.iter().next();
+        ensure!(waits.is_none(), "{me} waits for ever: {waits:?}");
         ensure!(side.desk.handling.is_empty(), "a handler is not dropped at {me}: {:?}", side.desk.handling);
-        ensure!(side.peer.session.next_timeout().is_none(), "something is due after the end at {me}");
     }
     agreement(world);
     world.truth.finish();

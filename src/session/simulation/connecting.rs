@@ -118,6 +118,11 @@ impl Watch {
         self.id
     }
 
+    /// Whether it is not known yet if the peer takes it.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked
+    }
+
     pub(super) fn run(&mut self, scene: &mut Scene<'_>) -> Then {
         if self.asked {
             match scene.session.poll_connection(self.id, &scene.waker) {

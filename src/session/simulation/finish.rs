@@ -12,6 +12,9 @@ const MANY: u32 = 20_000;
 impl World {
     /// Lets everything come to its end, and checks that nothing is left.
     pub(super) fn finish(&mut self, random: &mut Random) {
+        // Handlers take their time, until all else is done.
+        self.rest(random, false);
+        check::news(self);
         for side in &mut self.sides {
             side.desk.rests = true;
             side.parties.change(|party| match party {
@@ -22,7 +25,7 @@ impl World {
                 _ => false,
             });
         }
-        self.rest(random);
+        self.rest(random, true);
         if !self.has_ended() {
             check::at_rest(self);
         }
@@ -31,7 +34,7 @@ impl World {
                 self.release_connection(me, id, random);
             }
         }
-        self.rest(random);
+        self.rest(random, true);
         if !self.has_ended() {
             check::alone(self);
             self.truth.reached.goodbyes += 1;
@@ -40,7 +43,7 @@ impl World {
             if random.one_in(4) {
                 self.goodbye(1 - first, random);
             }
-            self.rest(random);
+            self.rest(random, true);
         }
         check::over(self);
     }
@@ -49,17 +52,17 @@ impl World {
         self.truth.over.iter().any(Option::is_some)
     }
 
-    /// Goes on until nothing moves any more.
-    fn rest(&mut self, random: &mut Random) {
+    /// Goes on until nothing moves any more. Handlers answer, and connections are decided about, if the application `acts`.
+    fn rest(&mut self, random: &mut Random, acts: bool) {
         for _ in 0..MANY {
             let mut moved = false;
             for me in 0..2 {
-                moved |= self.work_off(me, random);
+                moved |= self.work_off(me, random, acts);
                 while self.deliver(me) {
                     moved = true;
                     self.settle(me);
                     if random.one_in(3) {
-                        self.work_off(me, random);
+                        self.work_off(me, random, acts);
                     }
                 }
             }
@@ -72,18 +75,18 @@ impl World {
     }
 
     /// Runs those of one side who have something to do, until nobody has.
-    fn work_off(&mut self, me: usize, random: &mut Random) -> bool {
+    fn work_off(&mut self, me: usize, random: &mut Random, acts: bool) -> bool {
         self.settle(me);
         let mut moved = false;
         for _ in 0..MANY {
             let desk = &self.sides[me].desk;
-            if !desk.handling.is_empty() && random.one_in(4) {
+            let (handling, asked) = (acts && !desk.handling.is_empty(), acts && !desk.asked.is_empty());
+            if handling && random.one_in(4) {
                 self.with(me, random, |scene| scene.respond());
-            } else if !desk.asked.is_empty() && random.one_in(4) {
+            } else if asked && random.one_in(4) {
                 self.with(me, random, |scene| scene.decide());
-            } else if !self.run(me, random) {
-                let desk = &self.sides[me].desk;
-                if desk.handling.is_empty() && desk.asked.is_empty() {
+            } else if !self.run(me, random, false) {
+                if !handling && !asked {
                     return moved;
                 }
                 continue;

@@ -85,9 +85,9 @@ impl Parties {
         self.next += 1;
     }
 
-    /// One of those that have something to do or have been woken.
-    pub(super) fn pick(&self, random: &mut Random) -> Option<u64> {
-        let woken = || self.entries.iter().filter(|(_, entry)| entry.flag.0.load(Ordering::Relaxed));
+    /// One of those that have something to do or have been woken; or any, if they may look for no reason.
+    pub(super) fn pick(&self, random: &mut Random, any: bool) -> Option<u64> {
+        let woken = || self.entries.iter().filter(|(_, entry)| any || entry.flag.0.load(Ordering::Relaxed));
         let count = woken().count();
         (count > 0).then(|| random.index(count)).and_then(|at| woken().nth(at)).map(|(key, _)| *key)
     }

@@ -40,6 +40,10 @@ impl Receiving {
         (self.queue.iter().map(Items::cost).sum::<u64>() + self.consumed, self.queue.len())
     }
 
+    fn items(&self) -> usize {
+        self.queue.iter().map(|items| items.count as usize).sum()
+    }
+
     pub(super) fn run(&mut self, scene: &mut Scene<'_>) -> Then {
         if !self.queue.is_empty() && !scene.random.one_in(4) {
             self.take_one(scene);
@@ -48,8 +52,10 @@ impl Receiving {
         let consumed = std::mem::take(&mut self.consumed);
         // While it has something to do it only looks.
         let waker = self.queue.is_empty().then(|| scene.waker.clone());
+        let had = self.items();
         let received =
             scene.session.poll_receive(self.channel, consumed, &mut self.queue, waker.as_ref(), scene.out);
+        scene.truth.stream(self.channel).fetched += self.items() - had;
         match received {
             Poll::Pending if waker.is_some() => Then::Waits,
             Poll::Pending | Poll::Ready(Ok(Received::Items)) => Then::Again,

@@ -89,6 +89,11 @@ impl Sending {
         self.channel
     }
 
+    /// Whether it has sent all, and waits for the receiver to be gone.
+    pub(super) fn is_lingering(&self) -> bool {
+        self.lingers && self.runs.is_empty()
+    }
+
     /// Waits for nobody any more.
     pub(super) fn hurry(&mut self) {
         self.lingers = false;

@@ -7,7 +7,7 @@ use super::parties::Then;
 use super::truth::{Origin, Outcome, body};
 use super::world::Scene;
 use crate::link::Buffer;
-use crate::session::simulated::ECHO;
+use crate::session::simulated::{ECHO, LONG};
 use crate::session::{Attached, CallId, Failure, Inbound, Outcome as Answer, Work};
 
 /// Takes what is to be done for the peer.
@@ -18,7 +18,7 @@ pub(super) struct Server;
 #[derive(Debug)]
 pub(super) struct Handling {
     pub(super) call: CallId,
-    token: u64,
+    pub(super) token: u64,
 }
 
 impl Server {
@@ -53,7 +53,7 @@ impl Scene<'_> {
     fn serve(&mut self, inbound: Inbound) {
         let Inbound { call, method, payload, body: at, attached } = inbound;
         let Attached { metadata, channels, deadline, .. } = attached.map_or_else(Attached::default, |it| *it);
-        ensure!(method == ECHO.id, "only what is served is handed out");
+        ensure!([ECHO.id, LONG.id].contains(&method), "only what is served is handed out");
         let bytes = payload.get(at..).unwrap_or_default();
         let token = bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
         let meant = self.truth.called(token);
@@ -85,6 +85,7 @@ impl Scene<'_> {
             self.desk.handling.swap_remove(self.random.index(self.desk.handling.len()));
         let length = self.some_length();
         let bytes = body(!token, length);
+        self.truth.arguments(token).for_each(|(_, stream)| stream.before = stream.sent.len());
         let outcome = match self.random.below(10) {
             0 => {
                 self.session.respond(call, Err(Failure::HandlerPanicked), self.out);

@@ -41,6 +41,13 @@ pub(super) struct Reached {
 }
 
 impl Reached {
+    /// Whether so many seeds have reached enough of everything.
+    pub(super) fn is_much(&self, seeds: u64) -> bool {
+        let often = self.results.min(self.failures).min(self.items).min(self.ends).min(self.resets);
+        let seldom = self.accepted.min(self.rejected).min(self.goodbyes);
+        often > seeds && seldom > seeds / 4 && self.broken > seeds / 50
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
         self.results += other.results;
         self.failures += other.failures;
@@ -65,6 +72,8 @@ pub(super) struct Call {
     pub(super) not_run: bool,
     /// A handler has begun.
     pub(super) began: bool,
+    /// Its caller has given up, or is out of time.
+    pub(super) given_up: bool,
     /// Its caller has got a result.
     pub(super) answered: bool,
     pub(super) outcome: Option<Outcome>,
@@ -91,6 +100,10 @@ pub(super) struct Stream {
     pub(super) window: u32,
     /// The lengths of the items that were sent.
     pub(super) sent: Vec<usize>,
+    /// How many of them were sent before the answer of the call that declared it.
+    pub(super) before: usize,
+    /// How many came to the application.
+    pub(super) fetched: usize,
     /// How many of them were taken.
     pub(super) taken: usize,
     /// How its sender has ended it.
@@ -174,8 +187,17 @@ impl Truth {
             let id = ChannelId { connection, id: first + 2 * at as u64 };
             let own = wish.window.filter(|_| wish.flow == Flow::In);
             let window = own.unwrap_or(window);
-            let (sent, taken, last, refused, untaken) = (Vec::new(), 0, None, false, false);
-            let stream = Stream { window, sent, taken, last, refused, origin, untaken };
+            let stream = Stream {
+                window,
+                sent: Vec::new(),
+                before: 0,
+                fetched: 0,
+                taken: 0,
+                last: None,
+                refused: false,
+                origin,
+                untaken: false,
+            };
             ensure!(self.streams.insert(id, stream).is_none(), "the ID of {id:?} is used twice");
         }
     }
@@ -234,6 +256,12 @@ impl Truth {
             Origin::Arguments(token) => self.calls.get(&token).is_some_and(|call| call.began),
             Origin::Result(token) => self.calls.get(&token).is_some_and(|call| call.answered),
         }
+    }
+
+    /// The channels that the arguments of a call have declared.
+    pub(super) fn arguments(&mut self, token: u64) -> impl Iterator<Item = (ChannelId, &mut Stream)> {
+        let of = move |stream: &Stream| matches!(stream.origin, Origin::Arguments(call) if call == token);
+        self.streams.iter_mut().filter(move |(_, stream)| of(stream)).map(|(id, stream)| (*id, stream))
     }
 
     /// Checks a rejection.

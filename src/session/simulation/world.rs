@@ -11,7 +11,7 @@ use super::setup::{Action, Setup};
 use super::truth::Truth;
 use super::{check, ensure};
 use crate::session::simulated::{Peer, Sender, pair_with, settings};
-use crate::session::{ChannelId, CloseReason, OpenRequest, Session, Settings};
+use crate::session::{CloseReason, OpenRequest, Session, Settings};
 
 /// Two sides and the link between them.
 pub(super) struct World {
@@ -116,7 +116,10 @@ impl World {
         }
         match action {
             Action::Deliver => drop(self.deliver(me)),
-            Action::Run => drop(self.run(me, random)),
+            Action::Run => {
+                let any = random.one_in(12);
+                self.run(me, random, any);
+            }
             Action::Look => {}
             Action::Call => self.with(me, random, |scene| scene.call()),
             Action::Respond => self.with(me, random, |scene| scene.respond()),
@@ -125,7 +128,7 @@ impl World {
             Action::Open => self.with(me, random, |scene| scene.open()),
             Action::Decide => self.with(me, random, |scene| scene.decide()),
             Action::Close => self.with(me, random, |scene| scene.close()),
-            Action::Release => self.release(me, random),
+            Action::Leave => self.release(me, random),
             Action::Show => self.show(me, random),
             Action::Pass => self.now += Duration::from_micros(random.below(60)),
             Action::Expire => self.expire(me),
@@ -221,10 +224,10 @@ impl World {
         true
     }
 
-    /// Runs one of those who have something to do; whether there was one.
-    pub(super) fn run(&mut self, me: usize, random: &mut Random) -> bool {
+    /// Runs one of those who have something to do, or any; whether there was one.
+    pub(super) fn run(&mut self, me: usize, random: &mut Random, any: bool) -> bool {
         let parties = &mut self.sides[me].parties;
-        let Some(key) = parties.pick(random) else { return false };
+        let Some(key) = parties.pick(random, any) else { return false };
         let Some((mut running, waker)) = parties.begin(key, random) else { return false };
         let then = self.with_waker(me, random, waker, |scene| Running::run(&mut running, scene));
         self.sides[me].parties.put_back(running, then);
@@ -312,14 +315,5 @@ impl World {
         for side in &mut self.sides {
             side.peer.incoming.lock().unwrap().cut(random.up_to(4));
         }
-    }
-
-    /// The channels' ends that the application of one side has.
-    pub(super) fn ends(&self, me: usize) -> impl Iterator<Item = ChannelId> {
-        self.sides[me].parties.iter().filter_map(|party| match party {
-            Party::Sending(sending) => Some(sending.channel()),
-            Party::Receiving(receiving) => Some(receiving.channel()),
-            _ => None,
-        })
     }
 }
