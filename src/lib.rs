@@ -178,6 +178,7 @@
 //! * [`service`], for what may be in a service; [`CallError`], for what can happen to a call; [`Call`], for deadlines.
 //! * [`channel`], [`Tx`] and [`Rx`], for items that go on after a call, or while it lasts.
 //! * [`Server`], [`Connector`] and [`Address`], for more than [`serve`] and [`connect`] offer; [`Session`].
+//! * [`raw`], for calls whose types are not known where they are made or answered.
 //! * [`Host`], [`Spawn`], [`RestartPolicy`] and [`DeathReport`]; the module [`cell`], for the other end.
 //! * `ARCHITECTURE.md` in the repository, for how it is built and what always holds.
 //!
@@ -248,7 +249,7 @@ pub use service::{
     Accepting, Acceptor, Argument, Call, CallError, CallOptions, Cancellation, Client, Connection,
     ConnectionError, Context, Descriptor, Extensions, IncomingConnection, Item, OpenConnection, Operation,
     RecvError, Response, Router, Rx, SendAllError, SendError, SendFailure, Service, Session, TryRecvError,
-    TrySendError, Tx, channel, channel_with_window,
+    TrySendError, Tx, channel, channel_with_window, raw,
 };
 pub use session::{
     BadLimit, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError, Method,

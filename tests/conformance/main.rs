@@ -13,6 +13,7 @@ mod metadata;
 mod nesting;
 mod passing;
 mod proxies;
+mod raw;
 mod scene;
 mod streams;
 mod threads;
@@ -139,6 +140,18 @@ on_every_link! {
         n1_every_end_of_an_argument_is_the_one_that_was_put_there,
         n1_ends_in_a_tree_are_those_of_its_branches,
         n1_ends_in_a_result_outlive_the_call,
+    }
+    raw::{
+        r12_a_raw_call_is_made_with_bytes,
+        r12_raw_calls_fail_as_others_do,
+        r12_raw_calls_have_channels,
+        r12_raw_calls_go_through_proxies,
+        r12_threads_make_raw_calls,
+        r12_a_raw_server_answers_whatever_is_called,
+        r12_a_raw_server_stands_behind_others,
+        r12_what_a_raw_handler_cannot_send_is_an_error,
+        c3_a_connection_is_taken_raw,
+        c3_an_opener_serves_raw,
     }
     tracing::{
         d3_a_call_and_its_handler_are_one_trace,
