@@ -146,6 +146,15 @@
 //! }
 //! ```
 //!
+//! # Seeing calls
+//!
+//! Whoever collects `tracing` spans with the target `transom::call` and the level DEBUG sees each call as `transom.call`
+//! where it is made and as `transom.handle` where it is answered: service, method, and how it ended. The fields `trace_id`,
+//! `span_id` and `parent_id` make one trace of them, across processes and proxies; they travel as the metadata `traceparent`,
+//! as W3C's *Trace Context* has it, and a call with such an entry is part of that trace. Calls that a handler makes over
+//! [`Context::client`], or [within](Call::within) its own, are part of its trace. Metadata is in no span. When nobody
+//! collects them, spans cost nothing.
+//!
 //! # What can be relied upon
 //!
 //! * **The other side may be hostile.** What it writes is copied first and checked then; breaking a [`Rule`] costs it its
@@ -240,9 +249,9 @@ pub use link::{
 pub use memory::AttachError;
 pub use service::{
     Accepting, Acceptor, Argument, Call, CallError, CallOptions, Cancellation, Client, Connection,
-    ConnectionError, Context, Descriptor, IncomingConnection, Item, OpenConnection, Operation, RecvError,
-    Response, Router, Rx, SendAllError, SendError, SendFailure, Service, Session, TryRecvError, TrySendError,
-    Tx, channel, channel_with_window,
+    ConnectionError, Context, Descriptor, Extensions, IncomingConnection, Item, OpenConnection, Operation,
+    RecvError, Response, Router, Rx, SendAllError, SendError, SendFailure, Service, Session, TryRecvError,
+    TrySendError, Tx, channel, channel_with_window,
 };
 pub use session::{
     BadLimit, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError, Method,

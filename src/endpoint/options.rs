@@ -169,3 +169,23 @@ impl Default for Options {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// K2.
+    #[test]
+    fn a_silent_peer_is_asked_where_nothing_else_tells_unless_it_is_said_otherwise() {
+        let elsewhere = [Transport::Shm, Transport::Mem];
+        let options = Options::new();
+        assert_eq!(options.keepalive_over(&Transport::Tcp), Some(Keepalive::default()));
+        assert!(elsewhere.iter().all(|transport| options.keepalive_over(transport).is_none()));
+        let keepalive = Keepalive { silence: Duration::from_secs(1), timeout: Duration::from_secs(2) };
+        let options = options.keepalive(keepalive);
+        assert_eq!(options.keepalive_over(&Transport::Tcp), Some(keepalive));
+        assert!(elsewhere.iter().all(|transport| options.keepalive_over(transport) == Some(keepalive)));
+        let options = options.no_keepalive();
+        assert_eq!(options.keepalive_over(&Transport::Tcp), None);
+    }
+}

@@ -9,10 +9,11 @@ use tokio::sync::Notify;
 use super::pump::{self, End, Running};
 use crate::driver::{Arrived, Calls, Reply, Request};
 use crate::service::private::{Incoming, Place, Started};
+use crate::service::trace::{CallSpan, TraceContext};
 use crate::service::{Connection, Descriptor, Service};
 use crate::session::{
-    Answer, Attached, CallId, CallRequest, Callee, ChannelId, Declared, Failure, Flow, Method, Outcome,
-    Response, Wish,
+    Answer, Attached, CallId, CallRequest, Callee, ChannelId, Declared, Failure, Flow, Metadata, Method,
+    Outcome, Response, Wish,
 };
 
 /// A service that passes every call on over a connection, whatever it is: to a cell, to another machine.
@@ -120,23 +121,44 @@ impl Service for Forward {
     fn start(&self, call: Incoming, place: Place<'_>) -> Started {
         let forward = self.clone();
         place.put(async move {
-            let request = call.into_request();
+            let (request, mut span) = call.into_parts();
             match forward.0.get().await {
-                Some(connection) => pass_on(request, connection).await,
-                None => request.reply.fail(Failure::Refused),
+                Some(connection) => pass_on(request, connection, &mut span).await,
+                None => refuse(request.reply, Failure::Refused, &mut span),
             }
         })
     }
 }
 
+/// What shows a call to whom wants to see it.
+type Shown = Option<Box<CallSpan>>;
+
+fn refuse(reply: Reply, failure: Failure, span: &mut Shown) {
+    if let Some(span) = span {
+        span.failed(&failure);
+    }
+    reply.fail(failure);
+}
+
+/// The metadata that goes along with a call that is passed on, with arguments of this length.
+fn passed_on(metadata: &Metadata, connection: &Connection, length: usize, span: &Shown) -> Metadata {
+    let mut passed = metadata.propagated();
+    let trace = span.as_ref().map(|span| span.context()).or_else(|| TraceContext::of(metadata));
+    if let (Some(trace), Some(agreed)) = (trace, connection.session().negotiated()) {
+        trace.tell(&mut passed, length, &agreed.limits);
+    }
+    passed
+}
+
 /// Makes the call that `request` asks for over `connection`, and answers with its answer.
-async fn pass_on(request: Request, connection: &Connection) {
+async fn pass_on(request: Request, connection: &Connection, span: &mut Shown) {
     let Request { payload, body, attached, mut channels, reply, .. } = request;
     let Attached { metadata, deadline, binding, .. } = attached.map_or_else(Attached::default, |all| *all);
-    let Some(binding) = binding else { return reply.fail(Failure::UnknownMethod) };
-    let (calls, metadata) = (connection.shared_calls(), metadata.propagated());
+    let Some(binding) = binding else { return refuse(reply, Failure::UnknownMethod, span) };
+    let calls = connection.shared_calls();
     let wishes = wishes(channels.as_deref(), calls);
     let arguments = payload.get(body..).unwrap_or_default();
+    let metadata = passed_on(&metadata, connection, arguments.len() + 32 * wishes.len(), span);
     let mut caller = Caller { calls, connection: connection.id(), state: State::Waiting(None) };
     let started = poll_fn(|cx| match &mut caller.state {
         State::Waiting(ticket) => {
@@ -152,7 +174,7 @@ async fn pass_on(request: Request, connection: &Connection) {
         }
         State::Sent(_) | State::Done => unreachable!("it is polled until it is ready"),
     });
-    match started.await {
+    let answer = match started.await {
         Ok(started) => {
             caller.state = State::Sent(started.call);
             let back = match &mut channels {
@@ -164,19 +186,21 @@ async fn pass_on(request: Request, connection: &Connection) {
             };
             let answer = poll_fn(|cx| calls.poll_answer(started.call, cx)).await;
             caller.state = State::Done;
-            drop((payload, channels));
             // What was sent before the answer comes before it.
             for pump in back {
                 let mut goal = None;
                 poll_fn(|cx| pump.poll_passed(&mut goal, cx)).await;
             }
-            answer_with(reply, answer, calls, connection.id());
+            answer
         }
-        Err(answer) => {
-            caller.state = State::Done;
-            answer_with(reply, answer, calls, connection.id());
-        }
+        Err(answer) => answer,
+    };
+    caller.state = State::Done;
+    if let Some(span) = span {
+        span.answered(&answer);
     }
+    drop((payload, channels));
+    answer_with(reply, answer, calls, connection.id());
 }
 
 /// What channels a message must declare to the peer of `calls` that passes these on.

@@ -1,12 +1,14 @@
 //! Calls without a runtime: made and answered on the calling thread.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::channel::Departing;
 use super::flight::Flight;
 use super::private::Arguments;
 use super::response::outcome;
-use super::{CallError, Connection};
+use super::scope::Scope;
+use super::{CallError, Connection, Context};
 use crate::codec::Message;
 use crate::session::Metadata;
 
@@ -27,6 +29,7 @@ use crate::session::Metadata;
 pub struct CallOptions {
     metadata: Metadata,
     deadline: Option<Duration>,
+    scope: Option<Arc<Scope>>,
 }
 
 impl CallOptions {
@@ -39,6 +42,13 @@ impl CallOptions {
     #[must_use]
     pub fn deadline(mut self, time: Duration) -> Self {
         self.deadline = Some(time);
+        self
+    }
+
+    /// Makes each call for the one that a handler answers: see [`Call::within`](crate::Call::within).
+    #[must_use]
+    pub fn within(mut self, cx: &Context) -> Self {
+        self.scope = cx.scope().cloned();
         self
     }
 
@@ -61,6 +71,7 @@ pub(super) fn call<A: Arguments>(
     let body = Message::new(arguments).map_err(|error| CallError::unencodable(&error))?;
     let mut flight = Flight::new(connection, ends);
     flight.metadata.clone_from(&options.metadata);
+    flight.scope.clone_from(&options.scope);
     flight.deadline = options.deadline.and_then(|time| Instant::now().checked_add(time));
     let answer = flight.block(A::method().into(), &body);
     outcome::<A>(flight.over(), answer)

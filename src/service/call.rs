@@ -65,6 +65,17 @@ impl<'a, A: Arguments> Call<'a, A> {
         self
     }
 
+    /// Makes the call for the one that a handler answers, over whatever session: it gets no more time than is left to the
+    /// handler's caller, as long as the handler runs. Calls over [`Context::client`](crate::Context::client) are so
+    /// already.
+    ///
+    /// Metadata does not go along by itself, since it may be meant for one service alone: pass
+    /// [`cx.metadata().propagated()`](Metadata::propagated) to [`with_metadata`](Self::with_metadata).
+    pub fn within(mut self, cx: &crate::service::Context) -> Self {
+        self.flight.scope = cx.scope().cloned();
+        self
+    }
+
     /// Sends `metadata` along.
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.flight.metadata = metadata;

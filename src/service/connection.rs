@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
+use super::scope::Scope;
 use super::{Client, Renewal, Session};
 use crate::driver::Calls;
 use crate::session::{CloseReason, Metadata};
@@ -21,6 +22,8 @@ pub struct Connection {
     _held: Option<Arc<Held>>,
     /// Gives calls another session when this one has ended.
     renewal: Option<Arc<dyn Renewal>>,
+    /// What its calls take over from the one that a handler answers, if it is the handler's.
+    scope: Option<Arc<Scope>>,
 }
 
 /// A virtual connection that somebody holds on to.
@@ -40,12 +43,12 @@ impl Drop for Held {
 impl Connection {
     /// The root connection of a session.
     pub(super) fn root(session: Session) -> Self {
-        Self { session, id: 0, _held: None, renewal: None }
+        Self { session, id: 0, _held: None, renewal: None, scope: None }
     }
 
     /// The root connection of a session, whose calls go on over others.
     pub(super) fn renewed(session: Session, renewal: Arc<dyn Renewal>) -> Self {
-        Self { session, id: 0, _held: None, renewal: Some(renewal) }
+        Self { renewal: Some(renewal), ..Self::root(session) }
     }
 
     /// The connection that calls go over now, where that may change.
@@ -55,7 +58,7 @@ impl Connection {
 
     /// The same connection over another session.
     pub(super) fn over(&self, calls: Arc<dyn Calls>) -> Self {
-        Self { session: Session::new(calls), id: self.id, _held: None, renewal: self.renewal.clone() }
+        Self { id: self.id, renewal: self.renewal.clone(), ..Self::root(Session::new(calls)) }
     }
 
     /// What gives calls another session, if anything does.
@@ -66,13 +69,24 @@ impl Connection {
 
     /// A connection that its session keeps, whoever holds this.
     pub(super) fn kept_by_session(session: Session, id: u32) -> Self {
-        Self { session, id, _held: None, renewal: None }
+        Self { id, ..Self::root(session) }
+    }
+
+    /// The same connection for a handler, whose calls over it take over what is in its scope.
+    pub(super) fn scoped(self, scope: Option<Scope>) -> Self {
+        Self { scope: scope.map(Arc::new), ..self }
+    }
+
+    /// What calls over it take over from the one that a handler answers, if anything.
+    #[inline]
+    pub(super) fn scope(&self) -> Option<&Arc<Scope>> {
+        self.scope.as_ref()
     }
 
     /// A virtual connection that was opened or accepted here. It `closes` with the last of its handles.
     pub(super) fn held(session: Session, id: u32, closes: bool) -> Self {
         let held = Held { calls: Arc::clone(session.shared_calls()), id, closes };
-        Self { session, id, _held: Some(Arc::new(held)), renewal: None }
+        Self { id, _held: Some(Arc::new(held)), ..Self::root(session) }
     }
 
     #[inline]

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Cancellation, Client, Connection, Session};
+use super::scope::Scope;
+use super::trace::TraceContext;
+use super::{Cancellation, Client, Connection, Extensions, Session};
 use crate::link::Peer;
 use crate::session::{Entry, Metadata, MetadataError, Method};
 
@@ -27,6 +29,7 @@ struct Shared {
     cancellation: Cancellation,
     /// What goes along with the result.
     attached: Mutex<Metadata>,
+    extensions: Extensions,
 }
 
 /// A clone says the same, and its end means nothing.
@@ -46,10 +49,9 @@ impl Clone for Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if self.own
-            && let Some(shared) = self.shared.get()
-        {
-            shared.cancellation.cancel();
+        if self.own {
+            self.shared.get().into_iter().for_each(|shared| shared.cancellation.cancel());
+            self.scope().into_iter().for_each(|scope| scope.end());
         }
     }
 }
@@ -62,8 +64,15 @@ impl Context {
         metadata: Metadata,
         deadline: Option<Instant>,
         connection: Connection,
+        trace: Option<TraceContext>,
     ) -> Self {
+        let connection = connection.scoped(Scope::of(deadline, trace));
         Self { method, request, metadata, deadline, connection, shared: OnceLock::new(), own: true }
+    }
+
+    /// What calls that are made for this one take over from it, if anything.
+    pub(super) fn scope(&self) -> Option<&Arc<Scope>> {
+        self.connection.scope()
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -73,6 +82,11 @@ impl Context {
     /// Tells work that the handler starts elsewhere when nobody waits for it any more.
     pub fn cancellation(&self) -> &Cancellation {
         &self.shared().cancellation
+    }
+
+    /// Values for others on this side who work on the same call, this context's clones included.
+    pub fn extensions(&self) -> &Extensions {
+        &self.shared().extensions
     }
 
     /// Sends an entry along with the result, after those that were attached before. The caller gets them with
@@ -142,17 +156,19 @@ impl Context {
         self.method.name
     }
 
-    /// The connection that the call came over.
+    /// The connection that the call came over. Calls that the handler makes over it have no more time than is left to its
+    /// own caller; once it has ended, a client that it has kept is not bound by that.
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// The session that the call came over.
+    /// The session that the call came over. Calls over its connections have all the time that they are given.
     pub fn session(&self) -> &Session {
         self.connection.session()
     }
 
-    /// A client to call the caller back.
+    /// A client to call the caller back, with no more time than is left: see [`connection`](Self::connection). For other
+    /// sessions there is [`Call::within`](crate::Call::within).
     pub fn client<C: Client>(&self) -> C {
         self.connection.client()
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::private::{Incoming, Opened, Place, Started};
+use super::trace::{self, CallSpan, InSpan};
 use super::{Accepting, Acceptor, Descriptor};
 use crate::driver::{Dispatch, Handler, Opening, Request, Slots};
 use crate::session::{Lookup, Method};
@@ -73,7 +74,10 @@ impl<S: Service> Dispatch for Dispatcher<S> {
 
     #[inline]
     fn dispatch(&self, request: Request, slots: &mut Slots) -> Option<Handler> {
-        self.0.start(Incoming::new(request), Place(slots)).0
+        if trace::is_wanted() {
+            return self.dispatch_in_span(request, slots);
+        }
+        self.0.start(Incoming::new(request, None), Place(slots)).0
     }
 
     fn spawns(&self, id: u64) -> bool {
@@ -82,6 +86,19 @@ impl<S: Service> Dispatch for Dispatcher<S> {
 
     fn open(&self, opening: Opening) {
         self.0.opened(Opened(opening));
+    }
+}
+
+impl<S: Service> Dispatcher<S> {
+    #[cold]
+    fn dispatch_in_span(&self, request: Request, slots: &mut Slots) -> Option<Handler> {
+        let span = CallSpan::handling(&request, self.0.method(request.method));
+        let around = span.as_ref().map(|span| span.span());
+        let handler = self.0.start(Incoming::new(request, span), Place(slots)).0?;
+        Some(match around {
+            Some(span) => slots.place(InSpan::new(span, handler)),
+            None => handler,
+        })
     }
 }
 

@@ -6,6 +6,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use super::channel::Departing;
+use super::scope::Scope;
+use super::trace::{self, CallSpan, TraceContext};
 use super::{Connection, Renewing};
 use crate::codec::Body;
 use crate::session::{Answer, CallId, CallRequest, Callee, Metadata, Started};
@@ -18,6 +20,10 @@ pub(super) struct Flight<'a> {
     ends: Departing,
     pub(super) metadata: Metadata,
     pub(super) deadline: Option<Instant>,
+    /// What it takes over from the call for which it is made, if that is not its connection's business.
+    pub(super) scope: Option<Arc<Scope>>,
+    /// What shows it to whom wants to see calls.
+    span: Option<Box<CallSpan>>,
     state: State,
     /// Whether ends of channels have gone with it.
     passed: bool,
@@ -28,6 +34,8 @@ pub(super) struct Flight<'a> {
 /// How far a call has come.
 #[derive(Debug)]
 enum State {
+    /// Not begun.
+    New,
     /// Not on its way; with a ticket it waits for its turn or for room.
     Unsent(Option<u64>),
     /// On its way under this ID.
@@ -52,7 +60,9 @@ impl<'a> Flight<'a> {
             ends,
             metadata: Metadata::new(),
             deadline: None,
-            state: State::Unsent(None),
+            scope: None,
+            span: None,
+            state: State::New,
             passed: false,
             renewable: connection.current().map(Renewable::new),
         }
@@ -64,9 +74,41 @@ impl<'a> Flight<'a> {
         self.renewable.as_ref().map_or(self.connection, |renewable| &renewable.connection)
     }
 
+    /// From here on the call is about to be made.
+    #[inline]
+    fn begin(&mut self, method: Callee<'_>, body: &dyn Body) {
+        if matches!(self.state, State::New) {
+            self.state = State::Unsent(None);
+            let scope = self.scope.as_ref().or_else(|| self.connection.scope());
+            if let Some(scope) = scope {
+                self.deadline = scope.bound(self.deadline);
+            }
+            let trace = scope.and_then(|scope| scope.trace());
+            if trace.is_some() || trace::is_wanted() {
+                self.begin_span(method, body, trace);
+            }
+        }
+    }
+
+    /// Makes it part of a trace, if it is part of one or somebody wants to see it.
+    #[cold]
+    fn begin_span(&mut self, method: Callee<'_>, body: &dyn Body, parent: Option<TraceContext>) {
+        // What the caller itself has told comes first.
+        let parent = TraceContext::of(&self.metadata).or(parent);
+        if trace::is_wanted() {
+            self.span = CallSpan::calling(method, self.connection.id(), parent);
+        }
+        let here = self.span.as_ref().map(|span| span.context()).or(parent);
+        if let (Some(here), Some(agreed)) = (here, self.over().session().negotiated()) {
+            let length = body.length() + self.ends.declared_size();
+            here.tell(&mut self.metadata, length, &agreed.limits);
+        }
+    }
+
     /// Makes the call, and waits for its answer.
     #[inline]
     pub(super) fn poll(&mut self, method: Callee<'_>, body: &dyn Body, cx: &mut Context<'_>) -> Poll<Answer> {
+        self.begin(method, body);
         loop {
             if let Some(renewable) = &mut self.renewable
                 && let Some(lost) = ready!(renewable.poll_renewed(cx))
@@ -84,6 +126,7 @@ impl<'a> Flight<'a> {
     /// Makes the call with this thread, which sleeps until the answer is there.
     #[inline]
     pub(super) fn block(&mut self, method: Callee<'_>, body: &dyn Body) -> Answer {
+        self.begin(method, body);
         loop {
             let answer = self.attempt_blocking(method, body);
             if !self.may_repeat(method, &answer) || !self.renew_blocking() {
@@ -137,6 +180,9 @@ impl<'a> Flight<'a> {
     #[inline]
     fn started(&mut self, Started { call, first_channel }: Started) {
         self.state = State::Sent(call);
+        if let Some(span) = &self.span {
+            span.sent(call);
+        }
         if !self.ends.is_empty() {
             self.passed = true;
             let connection =
@@ -147,6 +193,9 @@ impl<'a> Flight<'a> {
 
     #[inline]
     fn done(&mut self, answer: Answer) -> Answer {
+        if let Some(span) = &mut self.span {
+            span.answered(&answer);
+        }
         self.state = State::Done;
         answer
     }
@@ -213,7 +262,7 @@ impl Drop for Flight<'_> {
         match self.state {
             State::Unsent(Some(ticket)) => self.over().calls().abandon(self.connection.id(), ticket),
             State::Sent(call) => self.over().calls().cancel(call),
-            State::Unsent(None) | State::Done => {}
+            State::New | State::Unsent(None) | State::Done => {}
         }
     }
 }

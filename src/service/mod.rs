@@ -15,14 +15,17 @@ mod coop;
 mod descriptor;
 mod dispatcher;
 mod error;
+mod extensions;
 mod flight;
 mod opening;
 pub mod private;
 mod renewal;
 mod response;
+mod scope;
 mod session;
 #[cfg(all(test, feature = "macros", feature = "tokio"))]
 mod tests;
+pub(crate) mod trace;
 
 pub use accept::{Accepting, Acceptor, IncomingConnection, Router};
 pub use blocking::CallOptions;
@@ -38,6 +41,7 @@ pub use descriptor::{Argument, Descriptor, Operation};
 pub use dispatcher::Service;
 pub(crate) use dispatcher::dispatcher;
 pub use error::CallError;
+pub use extensions::Extensions;
 pub use opening::{ConnectionError, OpenConnection};
 pub(crate) use renewal::{Renewal, Renewing};
 pub use response::Response;

@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::context::Context;
 use super::error::CallError;
 use super::session::Session;
+use super::trace::{CallSpan, TraceContext};
 use crate::codec::{Body, Message};
 pub use crate::codec::{
     Codec, DecodeError, Encode, EncodeError, EndError, Ends, Pick, PickFacet, PickPlain, Reader, Receiver,
@@ -71,18 +72,20 @@ pub struct Incoming {
     request: Request,
     /// What goes along with the result, if anything does.
     attached: Option<Box<Metadata>>,
+    /// What shows it to whom wants to see calls.
+    span: Option<Box<CallSpan>>,
 }
 
 impl Incoming {
     #[inline]
-    pub(super) fn new(request: Request) -> Self {
-        Self { request, attached: None }
+    pub(super) fn new(request: Request, span: Option<Box<CallSpan>>) -> Self {
+        Self { request, attached: None, span }
     }
 
-    /// The call itself.
+    /// The call itself, and its span.
     #[cfg(feature = "tokio")]
-    pub(crate) fn into_request(self) -> Request {
-        self.request
+    pub(crate) fn into_parts(self) -> (Request, Option<Box<CallSpan>>) {
+        (self.request, self.span)
     }
 
     /// The ID of its method.
@@ -101,7 +104,8 @@ impl Incoming {
     pub fn context(&mut self, method: &'static Method) -> Context {
         let Attached { metadata, deadline, .. } =
             self.request.attached.take().map_or_else(Attached::default, |all| *all);
-        Context::new(method, self.request.reply.call().id, metadata, deadline, self.connection())
+        let trace = self.span.as_ref().map(|span| span.context()).or_else(|| TraceContext::of(&metadata));
+        Context::new(method, self.request.reply.call().id, metadata, deadline, self.connection(), trace)
     }
 
     /// The handler is done: what it has attached goes along with its result.
@@ -132,16 +136,17 @@ impl Incoming {
                 self.request.reply.respond(Outcome::plain(&body));
             }
             Ok((ends, body)) => self.respond_with(ends, &body),
-            Err(error) => self.request.reply.fail(Failure::InvalidPayload(error.to_string())),
+            Err(error) => self.refuse(Failure::InvalidPayload(error.to_string())),
         }
     }
 
+    /// Whether the result is all that there is to be done.
     #[inline]
     fn goes_alone(&self, ends: &Departing) -> bool {
-        ends.is_empty() && self.attached.is_none()
+        ends.is_empty() && self.attached.is_none() && self.span.is_none()
     }
 
-    /// Answers with a result that something goes along with: channel ends, metadata.
+    /// Answers with a result that something goes along with: channel ends, metadata, a span.
     fn respond_with(self, mut ends: Departing, body: &dyn Body) {
         let (connection, channels) = (self.connection(), ends.wishes());
         let metadata = match self.attached.as_deref() {
@@ -150,12 +155,15 @@ impl Incoming {
         };
         let first = self.request.reply.respond(Outcome { body, metadata, channels: &channels });
         first.into_iter().for_each(|first| ends.bind(&connection, first));
+        if let Some(mut span) = self.span {
+            span.ends_as(if first.is_some() { "ok" } else { "not answered" });
+        }
     }
 
     /// Answers with the method's own error.
     pub fn fail<'c, T, C: Codec<'c, T>>(self, codec: C, error: &T) {
         let mut bytes = crate::link::Buffer::new();
-        self.request.reply.fail(match codec.encode(error, &mut *bytes) {
+        self.refuse(match codec.encode(error, &mut *bytes) {
             Ok(()) => Failure::User(bytes),
             Err(error) => Failure::InvalidPayload(error.to_string()),
         });
@@ -163,13 +171,20 @@ impl Incoming {
 
     /// Answers that no service here has the method.
     pub fn unknown(self) -> Started {
-        self.request.reply.fail(Failure::UnknownMethod);
+        self.refuse(Failure::UnknownMethod);
         Started(None)
     }
 
     /// Answers that the arguments do not decode.
     pub fn reject(self, error: &DecodeError) {
-        self.request.reply.fail(Failure::InvalidPayload(error.to_string()));
+        self.refuse(Failure::InvalidPayload(error.to_string()));
+    }
+
+    fn refuse(self, failure: Failure) {
+        if let Some(mut span) = self.span {
+            span.failed(&failure);
+        }
+        self.request.reply.fail(failure);
     }
 }
 

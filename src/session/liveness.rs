@@ -38,6 +38,8 @@ pub(super) struct Liveness {
     nonce: u64,
     /// A ping has been sent, and nothing heard since.
     asked: bool,
+    /// When it must have been answered.
+    due: Option<Instant>,
 }
 
 impl Session {
@@ -51,11 +53,11 @@ impl Session {
         }
     }
 
-    fn set(&mut self, now: Instant, after: Duration, timer: Timer) {
-        // A time too far ahead to be told is none.
-        if let Some(at) = now.checked_add(after) {
-            self.io.timers.set(at, timer);
-        }
+    /// Sets a timer; when it is due. A time too far ahead to be told is none.
+    fn set(&mut self, now: Instant, after: Duration, timer: Timer) -> Option<Instant> {
+        let at = now.checked_add(after)?;
+        self.io.timers.set(at, timer);
+        Some(at)
     }
 
     /// Asks a peer that has been silent; ends the session if it was asked before.
@@ -71,7 +73,7 @@ impl Session {
             self.liveness.nonce += 1;
             let nonce = self.liveness.nonce.to_le_bytes();
             self.io.outbox.send_latest(Header::new(Kind::Ping), &nonce, out);
-            self.set(now, keepalive.timeout, Timer::Keepalive);
+            self.liveness.due = self.set(now, keepalive.timeout, Timer::Keepalive);
         }
     }
 
@@ -93,9 +95,16 @@ impl Session {
         Ok(())
     }
 
-    pub(super) fn handle_pong(&mut self, frame: &Frame) -> Result<(), Rule> {
+    pub(super) fn handle_pong(&mut self, frame: &Frame, now: &dyn Fn() -> Instant) -> Result<(), Rule> {
         // That it has come is all that counts: an answer to an earlier ping is as good a sign of life.
-        read_nonce(frame).map(drop)
+        read_nonce(frame)?;
+        if let (true, Some(keepalive)) = (self.liveness.asked, self.settings.keepalive) {
+            self.io.timers.clear(self.liveness.due.take(), Timer::Keepalive);
+            // From here on it may be silent anew.
+            (self.liveness.asked, self.liveness.heard) = (false, false);
+            self.set(now(), keepalive.silence, Timer::Keepalive);
+        }
+        Ok(())
     }
 }
 

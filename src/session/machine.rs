@@ -134,7 +134,7 @@ impl Session {
         }
         match kind {
             Kind::Ping => return self.handle_ping(frame, out),
-            Kind::Pong => return self.handle_pong(frame),
+            Kind::Pong => return self.handle_pong(frame, now),
             Kind::Goodbye => return self.handle_goodbye(frame, out),
             Kind::ProtocolError => return self.handle_protocol_error(frame),
             Kind::Hello | Kind::Welcome | Kind::Confirm | Kind::Refuse => return Err(Rule::HandshakeOrder),

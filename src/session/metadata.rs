@@ -141,6 +141,12 @@ impl Metadata {
         Ok(())
     }
 
+    /// Takes all entries with this key out.
+    pub(crate) fn remove(&mut self, key: &str) {
+        self.entries.retain(|entry| entry.key != key);
+        self.size = self.entries.iter().map(Entry::size).sum();
+    }
+
     /// The value of the first entry with this key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
@@ -170,7 +176,7 @@ impl Metadata {
     }
 
     /// How many bytes [`encode`](Self::encode) writes.
-    pub(super) fn encoded_size(&self) -> usize {
+    pub(crate) fn encoded_size(&self) -> usize {
         COUNT_BYTES + self.size
     }
 

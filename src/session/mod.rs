@@ -15,10 +15,12 @@
 //!
 //! # Invariants
 //! - P1  A request ends exactly once, here and at the peer; its slot is free when the answer has passed.
-//! - P2  Whatever an inbound frame provokes has its place beforehand: an answer in its request's entry, a
-//!   cancellation in its call's. Receiving never waits for sending.
-//! - P3  Memory is bounded, by the formula of [`Limits`]: for each connection and direction so many messages, for each channel
-//!   a window or one frame, and one message in assembly.
+//! - P2  Whatever an inbound frame provokes has its place beforehand: an answer in its request's entry, a cancellation in
+//!   its call's, a last frame or the latest grant in its channel's, a verdict in its connection's, the latest pong in the
+//!   session's. What has its place counts as under way until it is in the link. Receiving never waits for sending.
+//! - P3  Memory is bounded. On each connection: `requests` messages of at most `payload` bytes, which are requests to be
+//!   handled or answers on their way, and for each channel a window of items, or one item, and metadata. In the session: one
+//!   message in assembly, and one call or run of items on its way.
 //! - P4  After the end every call has its answer, every handler is cancelled, and nothing is sent.
 
 mod assembly;
@@ -37,6 +39,8 @@ mod incoming;
 mod io;
 mod limits;
 mod liveness;
+#[cfg(test)]
+mod liveness_tests;
 mod machine;
 mod metadata;
 mod method;

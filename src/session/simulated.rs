@@ -10,9 +10,7 @@ use transom_shm_layout::word::PeerWord;
 use super::connection::Connection;
 use super::handshake::MAX_HELLO;
 use super::timers::Timer;
-use super::{
-    CallId, CallRequest, Inbound, Limits, Lookup, Metadata, Method, Role, Session, Settings, StartCall,
-};
+use super::{CallRequest, Inbound, Limits, Lookup, Metadata, Method, Role, Session, Settings, StartCall};
 use crate::link::{Buffer, Frame, Full, Header, Peer as Other, Transmit, Transport};
 
 /// Echoes its argument.

@@ -6,6 +6,7 @@
 
 mod channels;
 mod connections;
+mod deadlines;
 mod endings;
 mod lines;
 mod metadata;
@@ -15,6 +16,7 @@ mod proxies;
 mod scene;
 mod streams;
 mod threads;
+mod tracing;
 mod tunnels;
 
 /// Makes a test of each function for each link.
@@ -75,12 +77,24 @@ on_every_link! {
         x2_a_cancelled_call_ends_its_channels,
         s8_nothing_is_left_of_channels_that_were_passed_on,
     }
+    deadlines::{
+        r8_calls_of_a_handler_have_the_time_that_is_left,
+        r8_calls_within_a_call_have_the_time_that_is_left,
+        r8_a_call_back_on_a_virtual_connection_has_the_time_that_is_left,
+        r8_what_a_handler_has_begun_ends_with_its_time,
+        r8_a_client_that_is_kept_is_not_bound_by_the_past,
+        r8_deadlines_go_through_proxies,
+        r8_an_idle_session_ends,
+        k1_a_peer_that_answers_is_alive,
+    }
     metadata::{
         r9_a_handler_attaches_metadata_to_its_result,
         r9_nothing_goes_along_with_a_failure,
         r9_too_much_metadata_is_an_error,
         r9_metadata_of_a_result_goes_through_a_proxy,
         r9_threads_get_what_goes_along_with_results,
+        r10_a_context_tells_what_is_known_of_the_call,
+        r10_those_who_work_on_a_call_share_what_they_like,
         r14_a_call_is_configured_before_it_is_made,
     }
     proxies::{
@@ -125,6 +139,16 @@ on_every_link! {
         n1_every_end_of_an_argument_is_the_one_that_was_put_there,
         n1_ends_in_a_tree_are_those_of_its_branches,
         n1_ends_in_a_result_outlive_the_call,
+    }
+    tracing::{
+        d3_a_call_and_its_handler_are_one_trace,
+        d3_calls_within_a_call_are_part_of_its_trace,
+        d3_a_trace_goes_through_a_proxy,
+        d3_spans_tell_how_a_call_ended,
+        d3_no_call_fails_because_it_is_traced,
+        d3_a_trace_that_began_elsewhere_goes_on,
+        d3_where_nobody_wants_spans_a_trace_is_passed_on_as_it_is,
+        d3_calls_of_threads_are_spans_too,
     }
     threads::{
         n13_threads_send_and_receive,

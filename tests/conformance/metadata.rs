@@ -1,4 +1,4 @@
-//! Metadata on results, and how calls are configured: R9 and R14.
+//! Metadata on results, what a context tells, and how calls are configured: R9, R10 and R14.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -165,6 +165,60 @@ pub async fn r9_threads_get_what_goes_along_with_results(link: Link) {
         assert_eq!(late.unwrap_err(), CallError::DeadlineExceeded);
     };
     tokio::task::spawn_blocking(test).await.unwrap();
+}
+
+/// Knows who calls.
+#[transom::service]
+pub trait Knows {
+    /// What is called, and by whom.
+    async fn call(&self, cx: &Context) -> (String, u64, String);
+    /// What two who work on the same call tell each other.
+    async fn together(&self, cx: &Context) -> Vec<String>;
+}
+
+struct Knowing;
+
+/// A note for somebody else.
+#[derive(Debug, PartialEq)]
+struct Note(String);
+
+impl Knows for Knowing {
+    async fn call(&self, cx: &Context) -> (String, u64, String) {
+        let name = format!("{} {} on {}", cx.service(), cx.method(), cx.connection().id());
+        assert!(!cx.cancellation().is_cancelled() && cx.session().is_open() && cx.metadata().is_empty());
+        assert_eq!(cx.deadline().is_some(), cx.time_left().is_some());
+        (name, cx.request_id(), format!("{:?}", cx.peer()))
+    }
+    async fn together(&self, cx: &Context) -> Vec<String> {
+        let extensions = cx.extensions();
+        assert_eq!(extensions.get::<Note>(), None, "each call has its own");
+        assert_eq!(extensions.insert(Note("first".to_owned())), None);
+        assert_eq!(extensions.insert(7_u64), None);
+        let other = cx.clone();
+        let task = tokio::spawn(async move { other.extensions().insert(Note("second".to_owned())) });
+        let notes = [task.await.unwrap(), extensions.get::<Note>(), extensions.remove::<Note>()];
+        assert_eq!(extensions.remove::<Note>(), None);
+        assert!(format!("{extensions:?}").contains("u64"));
+        notes.into_iter().map(|note| note.map_or_else(String::new, |note| note.0.clone())).collect()
+    }
+}
+
+pub async fn r10_a_context_tells_what_is_known_of_the_call(link: Link) {
+    let scene = Scene::new(link, (), KnowsServer::new(Knowing)).await;
+    let client: KnowsClient = scene.client.client();
+    let peer = format!("{:?}", scene.server.peer());
+    for request in [1, 3] {
+        let known = client.call().deadline(Duration::from_secs(20)).await.unwrap();
+        assert_eq!(known, ("knows call on 0".to_owned(), request, peer.clone()));
+    }
+}
+
+pub async fn r10_those_who_work_on_a_call_share_what_they_like(link: Link) {
+    let scene = Scene::new(link, (), KnowsServer::new(Knowing)).await;
+    let client: KnowsClient = scene.client.client();
+    for _ in 0..2 {
+        assert_eq!(client.together().await.unwrap(), ["first", "second", "second"]);
+    }
 }
 
 pub async fn r14_a_call_is_configured_before_it_is_made(link: Link) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
-use transom::{CallError, Cause, Cell, CloseReason, Host, SpawnError};
+use transom::{CallError, Cause, Cell, CloseReason, Host, Keepalive, Options, SpawnError};
 
 use crate::cells::{ANSWERED, CROWD, WorkClient, in_flight, spawn, spawn_without_shm};
 use crate::probe::{Other, Resources, eventually, soon};
@@ -71,6 +71,27 @@ pub(crate) async fn killed_from_outside_with_calls_in_flight() {
     println!("  after {answers} answers {CROWD} callers ended {took:?} after the kill");
     let late = soon(work.add(1, 2)).await.expect_err("it is dead");
     assert!(late.can_retry(), "{late}");
+}
+
+/// K1 and K2: nobody else would tell.
+pub(crate) async fn a_frozen_cell_is_given_up() {
+    let host = Host::new();
+    for spawn in [spawn, spawn_without_shm] {
+        let short = Duration::from_millis(50);
+        let keepalive = Keepalive { silence: short, timeout: Duration::from_secs(1) };
+        let spawn = spawn(&host, "worker").options(Options::new().keepalive(keepalive)).exit_deadline(short);
+        let cell = soon(spawn.start()).await.expect("a cell");
+        let process = Other::new(cell.pid().expect("it lives"));
+        let work: WorkClient = cell.client();
+        assert_eq!(soon(work.add(1, 2)).await, Ok(3));
+        process.freeze();
+        let lost = soon(work.add(1, 2)).await;
+        assert!(is_disconnected(&lost, &CloseReason::Silent), "{lost:?}");
+        let report = soon(cell.deaths().next()).await.expect("a report");
+        assert_eq!(report.session, Some(CloseReason::Silent));
+        assert!(matches!(report.cause, Cause::Signal(_)), "{report:?}");
+        process.wait();
+    }
 }
 
 pub(crate) async fn noticed_though_the_lifeline_stays_open() {

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         death::what_was_answered_is_delivered_and_the_rest_ends,
         death::the_same_without_shared_memory,
         death::killed_from_outside_with_calls_in_flight,
+        death::a_frozen_cell_is_given_up,
         death::noticed_though_the_lifeline_stays_open,
         death::a_cell_that_closes_its_session_and_lives_on,
         death::nothing_is_left_of_a_killed_cell,

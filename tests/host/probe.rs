@@ -73,6 +73,11 @@ impl Other {
         rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL).expect("it lives");
     }
 
+    /// It does nothing more until it is killed.
+    pub(crate) fn freeze(&self) {
+        rustix::process::pidfd_send_signal(&self.pidfd, Signal::STOP).expect("it lives");
+    }
+
     /// Sleeps, with the whole thread, until the process has ended.
     pub(crate) fn wait(&self) {
         assert!(self.ends_within(LIVENESS), "it lives on");

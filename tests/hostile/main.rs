@@ -23,4 +23,5 @@ mod logs;
 mod raw;
 mod rings;
 mod scene;
+mod silence;
 mod users;

@@ -6,7 +6,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use super::{Attacked, Script};
-use crate::session::simulated::{DIFFERS, ECHO, LONG, MISSING, Peer, served};
+use crate::session::simulated::{DIFFERS, ECHO, LONG, MISSING, Peer, Wire, served};
 use crate::session::{
     Answer, CallRequest, ChannelId, ConnectionSettings, Failure, Flow, Gone, ItemRun, Metadata, Outcome,
     Received, RejectReason, Rejection, StartCall, Wish, Work,
@@ -253,6 +253,16 @@ impl Attacked {
             assert!(over || !session.is_over(), "a connection goes on after the session's end");
         }
         self.peer.settle();
+    }
+
+    pub(super) fn pass_time(&mut self, script: &mut Script<'_>) {
+        self.now += Duration::from_millis(script.byte().into());
+        self.peer.session.handle_timeout(self.now, &mut self.peer.out);
+    }
+
+    /// The peer reads all that was sent.
+    pub(super) fn take_all(&mut self) {
+        *self.sent.lock().unwrap() = Wire::default();
     }
 
     /// Nobody wants anything of the session any more.

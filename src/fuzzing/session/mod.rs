@@ -155,16 +155,6 @@ impl Attacked {
         self.peer.session.handle(&mut Frame::new(header, payload), &mut self.peer.out, &|| now);
     }
 
-    fn pass_time(&mut self, script: &mut Script<'_>) {
-        self.now += Duration::from_millis(script.byte().into());
-        self.peer.session.handle_timeout(self.now, &mut self.peer.out);
-    }
-
-    /// The peer reads all that was sent.
-    fn take_all(&mut self) {
-        *self.sent.lock().unwrap() = Wire::default();
-    }
-
     fn check(&self) {
         let session = &self.peer.session;
         assert_eq!(session.flaw(), None);

@@ -43,6 +43,11 @@ impl Departing {
         self.0.is_empty()
     }
 
+    /// How many bytes more a message is at most because it declares them.
+    pub(in crate::service) fn declared_size(&self) -> usize {
+        32 * self.0.len()
+    }
+
     /// What the message is to declare.
     #[inline]
     pub(in crate::service) fn wishes(&self) -> Vec<Wish> {

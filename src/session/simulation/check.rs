@@ -86,6 +86,20 @@ pub(super) fn news(world: &mut World) {
 
 /// Everything that has begun has come to its end, and the session goes on: nothing is left of it.
 pub(super) fn at_rest(world: &mut World) {
+    for (id, opened) in &world.truth.connections {
+        let limits = world.sides.each_mut().map(|side| {
+            let connection = side.peer.session.connections.get(*id)?;
+            connection.is_open().then_some(connection.limits)
+        });
+        if let [Some(one), Some(other)] = limits {
+            let within = opened.settings.is_none_or(|wanted| {
+                one.requests <= wanted.requests
+                    && one.window <= wanted.window
+                    && one.channels <= wanted.channels
+            });
+            ensure!(one == other && within, "the sides of {id} keep to {one:?} and {other:?}: {opened:?}");
+        }
+    }
     for me in 0..2 {
         let side = &mut world.sides[me];
         for party in side.parties.iter() {
@@ -120,9 +134,8 @@ pub(super) fn over(world: &mut World) {
     at_rest(world);
     alone(world);
     for (me, side) in world.sides.iter_mut().enumerate() {
-        for party in side.parties.iter() {
-            super::broken(format!("{me} waits for ever: {party:?}"));
-        }
+        let waits = side.parties.iter().next();
+        ensure!(waits.is_none(), "{me} waits for ever: {waits:?}");
         ensure!(side.desk.handling.is_empty(), "a handler is not dropped at {me}: {:?}", side.desk.handling);
     }
     agreement(world);

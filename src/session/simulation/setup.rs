@@ -31,7 +31,7 @@ pub(super) enum Action {
     /// A connection is closed.
     Close,
     /// Nobody holds a connection any more.
-    Release,
+    Leave,
     /// What was stored in a credit cell shows to the peer.
     Show,
     /// Time passes.
@@ -58,7 +58,7 @@ const WEIGHTS: [(Action, u64); 17] = [
     (Action::Open, 40),
     (Action::Decide, 60),
     (Action::Close, 15),
-    (Action::Release, 15),
+    (Action::Leave, 15),
     (Action::Show, 120),
     (Action::Pass, 60),
     (Action::Expire, 60),

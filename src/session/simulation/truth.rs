@@ -41,6 +41,13 @@ pub(super) struct Reached {
 }
 
 impl Reached {
+    /// Whether so many seeds have reached enough of everything.
+    pub(super) fn is_much(&self, seeds: u64) -> bool {
+        let often = self.results.min(self.failures).min(self.items).min(self.ends).min(self.resets);
+        let seldom = self.accepted.min(self.rejected).min(self.goodbyes);
+        often > seeds && seldom > seeds / 4 && self.broken > seeds / 50
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
         self.results += other.results;
         self.failures += other.failures;

@@ -128,7 +128,7 @@ impl World {
             Action::Open => self.with(me, random, |scene| scene.open()),
             Action::Decide => self.with(me, random, |scene| scene.decide()),
             Action::Close => self.with(me, random, |scene| scene.close()),
-            Action::Release => self.release(me, random),
+            Action::Leave => self.release(me, random),
             Action::Show => self.show(me, random),
             Action::Pass => self.now += Duration::from_micros(random.below(60)),
             Action::Expire => self.expire(me),

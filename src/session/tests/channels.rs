@@ -279,7 +279,9 @@ fn the_channels_of_a_result_that_nobody_takes_are_refused() {
     let channel = |id| ChannelId { connection: 0, id };
     assert_eq!(other.send(channel(first), b"", Waker::noop()), Poll::Ready(Err(Gone::Reset)));
     assert!(matches!(receive(other, channel(first + 2), 0), Poll::Ready(Err(Gone::Reset))));
-    [first, first + 2].map(|id| other.session.reset_channel(channel(id), &mut other.out));
+    for id in [first, first + 2] {
+        other.session.reset_channel(channel(id), &mut other.out);
+    }
     assert!(other.session.connections.root.channels.is_empty());
     assert!(peers.iter().all(|peer| peer.session.io.in_flight.is_none()));
 }

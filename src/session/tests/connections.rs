@@ -186,7 +186,9 @@ fn a_close_ends_what_is_under_way_and_follows_what_was_said_before() {
     assert!(matches!(received, Poll::Ready(Ok(Received::End(_)))), "the end came before the close");
     let sent = other.send(channels[1], b"", Waker::noop());
     assert_eq!(sent, Poll::Ready(Err(Gone::Closed(CloseReason::Goodbye))));
-    channels.map(|channel| other.session.reset_channel(channel, &mut other.out));
+    for channel in channels {
+        other.session.reset_channel(channel, &mut other.out);
+    }
     other.session.release_connection(id, false, &mut other.out);
     assert!(other.session.connections.is_root_alone());
 }
@@ -220,7 +222,9 @@ fn the_root_is_not_closed_and_each_has_settings_of_its_own() {
     }
     deliver(&mut peers, Instant::now());
     let [one, _] = &mut peers;
-    (0..4).for_each(|_| drop(one.call_on(id, b"", &[])));
+    for _ in 0..4 {
+        one.call_on(id, b"", &[]);
+    }
     let metadata = Metadata::empty();
     let (method, body, deadline) = ((&ECHO).into(), &[0_u8; 0], None);
     let request = CallRequest { connection: id, method, body, metadata, channels: &[], deadline };

@@ -97,7 +97,9 @@ fn a_connection_whose_rejection_waits_counts_as_open() {
     let mut peer = stuck(Limits { connections: 3, ..Limits::default() });
     peer.session.leave_unattended();
     let open = |id| on(id, opening(SETTINGS, &Metadata::new()));
-    [1, 3, 5].map(|id| peer.feed(open(id)));
+    for id in [1, 3, 5] {
+        peer.feed(open(id));
+    }
     assert_eq!((waiting(&peer), peer.broken()), (4, None));
     peer.feed(open(7));
     assert_eq!(peer.broken(), Some(Rule::ConnectionLimit));
@@ -165,7 +167,9 @@ fn answers_that_come_again_leave_nothing() {
             }
         }
         assert_eq!(waiting(&peer), 3, "a reset for each channel");
-        channels.map(|channel| peer.feed(frame(Kind::End, channel.id, &[0, 0])));
+        for channel in channels {
+            peer.feed(frame(Kind::End, channel.id, &[0, 0]));
+        }
         assert_eq!((waiting(&peer), peer.broken()), (1, None));
     }
     assert!(peer.session.connections.root.channels.is_empty());

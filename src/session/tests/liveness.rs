@@ -73,10 +73,9 @@ fn an_answer_and_anything_else_count_as_life() {
     timed.pass();
     for nonce in 1..4 {
         assert_eq!((timed.pass(), timed.sent()), (10, vec![(Kind::Ping, nonce)]));
+        // From the answer on it may be silent anew.
         timed.deliver();
-        assert_eq!((timed.pass(), timed.sent()), (5, vec![]));
     }
-    timed.pass();
     // Another frame does as well as an answer, even one that means nothing.
     timed.peers[0].feed(frame(Kind::Pong, 0, &77_u64.to_le_bytes()));
     timed.pass();

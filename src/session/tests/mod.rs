@@ -4,6 +4,7 @@ mod calls;
 mod channels;
 mod connections;
 mod floods;
+mod frames;
 mod handshake;
 mod liveness;
 mod order;
@@ -12,15 +13,14 @@ mod rules;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use super::cells::Cell;
-use super::options::{Declaration, Options};
+use super::options::Declaration;
 use super::simulated::{ECHO, Peer, Shape, deliver, pair, served};
-use super::wire::Writer;
 use super::{
     Answer, CallRequest, ChannelId, CloseReason, ConnectionSettings, Entry, Flow, Gone, ItemRun, Limits,
     Lookup, Metadata, Methods, ProtocolError, Rule, Side, StartCall, Started, Wish, Work,
 };
 use crate::link::{Buffer, Flags, Frame, Header, Kind};
+use frames::*;
 
 fn open() -> [Peer; 2] {
     open_with(Limits::default())
@@ -39,70 +39,6 @@ fn open_on(shape: Shape, limits: Limits) -> [Peer; 2] {
     deliver(&mut peers, Instant::now());
     assert!(peers.iter().all(|peer| peer.session.negotiated().is_some()));
     peers
-}
-
-fn frame(kind: Kind, id: u64, payload: &[u8]) -> Frame {
-    let method = match kind {
-        Kind::Call | Kind::Bind => ECHO.id,
-        Kind::Item => 1,
-        _ => 0,
-    };
-    let length = u32::try_from(payload.len()).unwrap();
-    Frame::new(Header { length, id, method, ..Header::new(kind) }, Buffer::copy_of(payload))
-}
-
-fn bind() -> Frame {
-    frame(Kind::Bind, 0, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-}
-
-fn flagged(flags: Flags, mut frame: Frame) -> Frame {
-    frame.header.flags = flags;
-    frame
-}
-
-/// The frame on another connection than the root.
-fn on(connection: u32, mut frame: Frame) -> Frame {
-    frame.header.connection = connection;
-    frame
-}
-
-/// A channel as a peer declares it.
-fn declared(id: u64, flow: Flow) -> Declaration {
-    Declaration { id, flow, cell: None, window: Limits::default().window }
-}
-
-fn with_cell(index: u32, declaration: Declaration) -> Declaration {
-    Declaration { cell: Some(Cell { index, generation: 0 }), ..declaration }
-}
-
-/// A call whose arguments declare channels.
-fn declaring(id: u64, channels: &[Declaration]) -> Frame {
-    let options = Options::of(None, Metadata::empty(), channels, Instant::now).unwrap();
-    let mut bytes = vec![0; options.size()];
-    options.encode(&mut Writer::new(&mut bytes));
-    flagged(Flags::OPTIONS, frame(Kind::Call, id, &bytes))
-}
-
-/// Metadata of this many entries, of `length` bytes each.
-fn metadata(entries: usize, length: usize) -> Metadata {
-    let mut metadata = Metadata::new();
-    for _ in 0..entries {
-        metadata.push(Entry::new("key", vec![7; length])).unwrap();
-    }
-    metadata
-}
-
-fn encoded(metadata: &Metadata) -> Vec<u8> {
-    let mut bytes = vec![0; metadata.encoded_size()];
-    metadata.encode(&mut Writer::new(&mut bytes));
-    bytes
-}
-
-/// What asks for a connection.
-fn opening(settings: ConnectionSettings, metadata: &Metadata) -> Frame {
-    let ConnectionSettings { requests, window, channels } = settings;
-    let numbers = [requests, window, channels].map(u32::to_le_bytes).concat();
-    frame(Kind::Open, 0, &[&numbers[..], &[2, 0], b"it", &encoded(metadata)].concat())
 }
 
 /// Serves nothing.

@@ -210,9 +210,7 @@ fn metadata_beyond_the_agreed_limit_ends_the_session() {
     let limits = Limits { metadata_entries: 1, metadata_size: 100, ..Limits::default() };
     let settings = [4_u32.to_le_bytes(), 100_u32.to_le_bytes(), 4_u32.to_le_bytes()].concat();
     for metadata in [metadata(2, 0), metadata(1, 100)] {
-        let options = Options::of(None, &metadata, &[], Instant::now).unwrap();
-        let mut bytes = vec![0; options.size()];
-        options.encode(&mut Writer::new(&mut bytes));
+        let bytes = options(&metadata, &[]);
         let call = flagged(Flags::OPTIONS, frame(Kind::Call, 1, &bytes));
         assert_eq!(broken_with(limits, [bind(), call]), Rule::MetadataLimit);
         let response = flagged(Flags::OPTIONS, frame(Kind::Response, 2, &bytes));

@@ -23,6 +23,8 @@ pub mod kind {
     pub const CANCEL: u8 = 9;
     pub const GOODBYE: u8 = 10;
     pub const PROTOCOL_ERROR: u8 = 11;
+    pub const PING: u8 = 21;
+    pub const PONG: u8 = 22;
 }
 
 /// The bits of a header's flag byte.
