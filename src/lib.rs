@@ -153,7 +153,8 @@
 //! `span_id` and `parent_id` make one trace of them, across processes and proxies; they travel as the metadata `traceparent`,
 //! as W3C's *Trace Context* has it, and a call with such an entry is part of that trace. Calls that a handler makes over
 //! [`Context::client`], or [within](Call::within) its own, are part of its trace. Metadata is in no span. When nobody
-//! collects them, spans cost nothing.
+//! collects them, spans cost nothing. On sessions that begin while somebody collects events with the target `transom::frame`
+//! and the level TRACE, each frame is one.
 //!
 //! # What can be relied upon
 //!

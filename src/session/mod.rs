@@ -39,8 +39,6 @@ mod incoming;
 mod io;
 mod limits;
 mod liveness;
-#[cfg(test)]
-mod liveness_tests;
 mod machine;
 mod metadata;
 mod method;

@@ -162,6 +162,7 @@ on_every_link! {
         d3_a_trace_that_began_elsewhere_goes_on,
         d3_where_nobody_wants_spans_a_trace_is_passed_on_as_it_is,
         d3_calls_of_threads_are_spans_too,
+        d3_frames_are_told_of_to_whom_wants_them,
     }
     threads::{
         n13_threads_send_and_receive,
