@@ -29,6 +29,11 @@ impl End {
         Arc::new(Self { sends, number: AtomicU32::new(NONE), keeper })
     }
 
+    /// An end that a message has had.
+    pub(crate) fn taken(sends: bool, keeper: Arc<dyn Any + Send + Sync>) -> Arc<Self> {
+        Arc::new(Self { sends, number: AtomicU32::new(0), keeper })
+    }
+
     /// Whether it is sent on, rather than received from.
     pub(crate) fn sends(&self) -> bool {
         self.sends
@@ -46,7 +51,7 @@ impl End {
     }
 
     /// Puts it into a message.
-    fn take(&self, number: u32) -> Result<(), EndError> {
+    pub(crate) fn take(&self, number: u32) -> Result<(), EndError> {
         let taken = self.number.compare_exchange(NONE, number, Ordering::Relaxed, Ordering::Relaxed);
         taken.map(drop).map_err(|_| EndError::Taken)
     }

@@ -32,6 +32,7 @@ use elements::Bodiless;
 pub(crate) use ends::End;
 pub use ends::{EndError, Ends, Receiver, Sender};
 pub(crate) use item::ItemCodec;
+pub use item::RawItem;
 #[cfg(feature = "tokio")]
 pub(crate) use item::{BYTES_LENGTH, Bytes};
 pub use message::Encode;

@@ -19,6 +19,7 @@ mod extensions;
 mod flight;
 mod opening;
 pub mod private;
+pub mod raw;
 mod renewal;
 mod response;
 mod scope;

@@ -10,9 +10,8 @@ use crate::session::simulated::{Shape, deliver, pair_with, settings};
 use crate::session::{Keepalive, Limits, Settings};
 use attacked::Attacked;
 
-/// A session whose peer sends whatever it likes, from the first frame or after an honest handshake, while this side makes
-/// calls, handles requests, and has connections and channels. Gives back how many requests, answers, items and connections
-/// came through.
+/// A session whose peer sends whatever it likes, from the first frame or after an honest handshake, while this side does all
+/// that it can. Gives back how many requests, answers, items and connections came through.
 pub fn session(data: &[u8]) -> usize {
     let mut script = Script(data);
     let setup = script.byte();

@@ -38,6 +38,18 @@ impl Departing {
         Ok(departing)
     }
 
+    /// Takes an end that nobody found in a value; its number is that of those before it.
+    ///
+    /// # Errors
+    /// [`EndError`] if it cannot be passed on.
+    pub(in crate::service) fn pass(&mut self, end: &End) -> Result<(), EndError> {
+        end.take(u32::try_from(self.0.len()).map_err(|_| EndError::Misplaced)?)?;
+        let pairing = pairing(end)?;
+        let wish = pairing.claim(flow(end))?;
+        self.0.push((pairing, wish));
+        Ok(())
+    }
+
     #[inline]
     pub(in crate::service) fn is_empty(&self) -> bool {
         self.0.is_empty()
