@@ -177,7 +177,10 @@
 //! # Where to read on
 //!
 //! * [`service`], for what may be in a service; [`CallError`], for what can happen to a call; [`Call`], for deadlines.
-//! * [`channel`], [`Tx`] and [`Rx`], for items that go on after a call, or while it lasts.
+//! * [`channel`], [`Tx`] and [`Rx`], for items that go on after a call, or while it lasts; the module [`tunnel`], for byte
+//!   streams.
+//! * [`Session::open`], [`Service::accepting`] and [`Router`], for several connections on a session; the module [`proxy`],
+//!   for passing them on.
 //! * [`Server`], [`Connector`] and [`Address`], for more than [`serve`] and [`connect`] offer; [`Session`].
 //! * [`raw`], for calls whose types are not known where they are made or answered.
 //! * [`Host`], [`Spawn`], [`RestartPolicy`] and [`DeathReport`]; the module [`cell`], for the other end.
