@@ -256,7 +256,7 @@ impl Receive for Receiver {
     #[inline]
     fn next(&mut self, frame: &mut Frame) -> Result<bool, LinkError> {
         let Some(taken) = self.consumer.take(&self.reader).map_err(Corrupt::from)? else { return Ok(false) };
-        frame.header = Header::decode(&taken.header).map_err(Corrupt::Header)?;
+        frame.header = Header::decode(taken.header).map_err(Corrupt::Header)?;
         frame.payload.renew();
         self.reader.copy_out(taken.at, taken.length, &mut frame.payload);
         frame.descriptors.close();

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::SendFlags;
+use transom_shm_layout::ring::words;
 
 use super::ended::UntilEnd;
 use super::wake::Wakes;
@@ -261,7 +262,7 @@ impl Receiver {
         else {
             return Ok(None);
         };
-        let header = Header::decode(header).map_err(Corrupt::Header)?;
+        let header = Header::decode(words(header)).map_err(Corrupt::Header)?;
         let length = usize::try_from(header.length).unwrap_or(usize::MAX);
         if length > MAX_PAYLOAD {
             return Err(Corrupt::Length { length: header.length, limit: MAX_PAYLOAD as u32 }.into());
