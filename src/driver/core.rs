@@ -271,11 +271,15 @@ impl Core {
         }
     }
 
-    /// Whether the peer must be rung before this side looks on.
+    /// Shows the peer what has been written. False if it does not find that by itself: it is rung when the core is left, which
+    /// must be before this side looks on.
     #[inline]
-    pub(super) fn owes_ring(&mut self) -> bool {
+    pub(super) fn show(&mut self, signal: &dyn Signal) -> bool {
         self.publish();
-        self.owes_ring
+        if self.owes_ring && signal.is_heard() {
+            self.owes_ring = false;
+        }
+        !self.owes_ring
     }
 
     /// Shows the peer what has been written; whether there was anything, for which it is rung when the core is left.

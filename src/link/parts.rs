@@ -169,6 +169,11 @@ pub(crate) trait Signal: Send + Sync {
     /// Wakes the peer if it sleeps and what was published is worth it. After `publish` or `release`, without any lock.
     fn ring(&self);
 
+    /// After `publish`: whether the peer finds by itself what there is, so that it need not be rung. May be asked within a lock.
+    fn is_heard(&self) -> bool {
+        false
+    }
+
     /// Makes a local sleeper in [`wait`](Self::wait) look again, for a reason of this side's own.
     fn wake_local(&self);
 

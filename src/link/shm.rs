@@ -342,6 +342,11 @@ impl Signal for Shared {
         self.ring_for(true, 0);
     }
 
+    #[inline]
+    fn is_heard(&self) -> bool {
+        self.ringer.is_heard(self.peer.sleep())
+    }
+
     fn wake_local(&self) {
         if self.futex {
             self.wakes.bump();

@@ -384,6 +384,10 @@ impl Signal for Shared {
         // The kernel wakes the reader of a socket.
     }
 
+    fn is_heard(&self) -> bool {
+        true
+    }
+
     fn wake_local(&self) {
         self.wakes.wake();
     }

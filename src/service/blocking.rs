@@ -79,15 +79,18 @@ pub(super) fn call<A: Arguments>(
         return fly(connection, options, ends, &body);
     }
     let calls = connection.calls();
-    let started = calls.start_blocking(&CallRequest {
+    let request = CallRequest {
         connection: connection.id(),
         method: A::method().into(),
         body: &body,
         metadata: &options.metadata,
         channels: &ends.wishes(),
         deadline: options.until(),
-    });
-    let answer = match started {
+    };
+    if ends.is_empty() {
+        return outcome::<A>(connection, calls.call_blocking(&request));
+    }
+    let answer = match calls.start_blocking(&request) {
         Ok(Started { call, first_channel }) => {
             ends.bind(connection, first_channel);
             calls.answer_blocking(call)

@@ -158,6 +158,11 @@ impl<'a> Flight<'a> {
                 channels: &self.ends.wishes(),
                 deadline: self.deadline,
             };
+            if self.ends.is_empty() {
+                let (sent, answer) = connection.calls().poll_call(&request, ticket, cx);
+                sent.into_iter().for_each(|call| self.started(Started { call, first_channel: 0 }));
+                return answer;
+            }
             match ready!(connection.calls().poll_start(&request, ticket, cx)) {
                 Ok(started) => self.started(started),
                 Err(answer) => return Poll::Ready(answer),
