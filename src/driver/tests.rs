@@ -122,13 +122,14 @@ fn session_with(limits: Limits, role: Role) -> Session {
             methods: Box::new(|id| method(id).into()),
             keepalive: None,
             idle: None,
+            descriptors: 64,
         },
     )
 }
 
 fn request<'a>(method: &'static Method, body: &'a &'a [u8]) -> CallRequest<'a> {
     let (method, metadata) = (method.into(), Metadata::empty());
-    CallRequest { connection: 0, method, body, metadata, channels: &[], deadline: None }
+    CallRequest { connection: 0, method, body, metadata, channels: &[], descriptors: &[], deadline: None }
 }
 
 fn bytes(answer: Answer) -> Vec<u8> {

@@ -9,7 +9,6 @@ use super::private::Arguments;
 use super::response::outcome;
 use super::scope::Scope;
 use super::{CallError, Connection, Context};
-use crate::codec::Message;
 use crate::session::Metadata;
 
 /// What goes along with every call of a blocking client.
@@ -67,9 +66,9 @@ pub(super) fn call<A: Arguments>(
     options: &CallOptions,
     arguments: A,
 ) -> Result<A::Output, CallError<A::Error>> {
-    let ends = Departing::of(&arguments).map_err(|error| CallError::unencodable(&error))?;
-    let body = Message::new(arguments).map_err(|error| CallError::unencodable(&error))?;
-    let mut flight = Flight::new(connection, ends);
+    let encoded = Departing::encode(arguments);
+    let (body, departing) = encoded.map_err(|error| CallError::unencodable(&error))?;
+    let mut flight = Flight::new(connection, departing);
     flight.metadata.clone_from(&options.metadata);
     flight.scope.clone_from(&options.scope);
     flight.deadline = options.deadline.and_then(|time| Instant::now().checked_add(time));

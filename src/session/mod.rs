@@ -65,6 +65,8 @@ pub(crate) use call::{
     Answer, Attached, CallRequest, Declared, Inbound, OpenRequest, Outcome, Response, StartCall, Started,
     Wish, Work,
 };
+#[cfg(feature = "tokio")]
+pub(crate) use channels::ITEM_DESCRIPTOR;
 pub(crate) use channels::{Gone, ITEM_LENGTH, ITEM_OVERHEAD, ItemRun, Items, Received};
 pub use close::{CloseReason, ProtocolError, Side};
 pub(crate) use connection::{ConnectionEnd, Methods};

@@ -9,7 +9,7 @@ use super::connection::{Connection, Last};
 use super::io::Io;
 use super::machine::register;
 use super::options::Options;
-use super::outbox::NotNow;
+use super::outbox::{Along, NotNow};
 use super::timers::Timer;
 use super::turns::{Turns, Wait};
 use super::wire::{Writer, short, shortened};
@@ -28,6 +28,8 @@ pub(super) struct Outgoing {
     next: u64,
     /// Requests whose slot is taken: sent, and not answered yet.
     live: u32,
+    /// How many descriptors have gone with them.
+    descriptors: usize,
     calls: FxHashMap<u64, Call>,
     /// The methods that the peer has been told of, with their types where calls are forwarded.
     bound: FxHashMap<u64, Option<u64>>,
@@ -43,6 +45,8 @@ struct Call {
     sent: bool,
     /// Whether it declares channels.
     declares: bool,
+    /// How many descriptors have gone with it.
+    descriptors: usize,
 }
 
 enum State {
@@ -61,6 +65,7 @@ impl Outgoing {
         Self {
             next: role.first_id(),
             live: 0,
+            descriptors: 0,
             calls: FxHashMap::default(),
             bound: FxHashMap::default(),
             turns: Turns::default(),
@@ -108,7 +113,7 @@ impl Outgoing {
             }
         });
         io.in_flight.calls -= self.live as usize;
-        self.live = 0;
+        (self.live, self.descriptors) = (0, 0);
         self.turns.wake(usize::MAX, &mut io.wakers);
     }
 
@@ -137,10 +142,16 @@ impl Connection {
             Err(failure) => return StartCall::Refused(Answer::Failure(failure)),
         };
         let options = Options::of(call.deadline, call.metadata, &declared, now);
+        if let Err(error) = out.check_descriptors(call.descriptors.len()) {
+            return StartCall::Refused(Answer::Failure(Failure::Descriptors(error)));
+        }
         if let Some(refused) = refused(call, options.as_ref(), &self.limits) {
             return StartCall::Refused(Answer::Failure(refused));
         }
-        if self.outgoing.live >= self.limits.requests {
+        let descriptors = call.descriptors.len();
+        if self.outgoing.live >= self.limits.requests
+            || descriptors > 0 && self.outgoing.descriptors + descriptors > self.limits.descriptors()
+        {
             return StartCall::Busy;
         }
         let method = call.method.id();
@@ -163,17 +174,24 @@ impl Connection {
                 call.body.write(to.rest());
             }
         };
-        let sent = match io.outbox.try_declare(header, &declared, length, out, write) {
-            Ok(()) => true,
+        let along = Along { declared: &declared, descriptors: call.descriptors };
+        let sent = match io.outbox.try_send_with(header, along, length, out, write) {
+            Ok(()) => Ok(true),
             Err(NotNow::TooLong) => {
                 let mut bytes = Buffer::new();
                 bytes.resize(length, 0);
                 write(&mut bytes);
-                io.outbox.keep(header, &declared, bytes);
-                false
+                io.outbox.keep_long(header, along, bytes, out).map(|()| false)
+            }
+            Err(why) => Err(why),
+        };
+        let sent = match sent {
+            Ok(sent) => sent,
+            Err(NotNow::Never(error)) => {
+                return StartCall::Refused(Answer::Failure(Failure::Descriptors(error)));
             }
             Err(why) => {
-                io.room.wait_for(length, why, &io.outbox, out);
+                io.room.wait_for(length, descriptors, why, &io.outbox, out);
                 if !io.room.callers.contains(&self.id) {
                     io.room.callers.push(self.id);
                 }
@@ -182,10 +200,12 @@ impl Connection {
         };
         self.outgoing.next += 2;
         self.outgoing.live += 1;
+        self.outgoing.descriptors += descriptors;
         io.in_flight.calls += 1;
         let state = State::Waiting(None);
         let declares = !declared.is_empty();
-        self.outgoing.calls.insert(id, Call { state, deadline: call.deadline, sent, declares });
+        let deadline = call.deadline;
+        self.outgoing.calls.insert(id, Call { state, deadline, sent, declares, descriptors });
         let call_id = CallId { connection: self.id, id };
         if let Some(at) = call.deadline {
             io.timers.set(at, Timer::Call(call_id));
@@ -318,7 +338,7 @@ impl Connection {
     /// A request's slot is free.
     fn call_ended(&mut self, id: u64, io: &mut Io) {
         let Some(call) = self.outgoing.calls.get_mut(&id) else { return };
-        let deadline = call.deadline.take();
+        let (deadline, descriptors) = (call.deadline.take(), call.descriptors);
         match call.state {
             State::Abandoned => drop(self.outgoing.calls.remove(&id)),
             State::Expired => {
@@ -328,6 +348,7 @@ impl Connection {
         }
         io.timers.clear(deadline, Timer::Call(CallId { connection: self.id, id }));
         self.outgoing.live -= 1;
+        self.outgoing.descriptors -= descriptors;
         io.in_flight.calls -= 1;
         self.wake_turns(io);
     }
@@ -344,7 +365,7 @@ impl Connection {
         let options = frame.header.flags.contains(Flags::OPTIONS);
         let payload = std::mem::take(&mut frame.payload);
         // Whatever becomes of the answer, its channels are declared: their IDs are seen.
-        let (attached, body) = match kind {
+        let (mut attached, body) = match kind {
             Kind::Response if options => {
                 let (attached, body) = self.received(&payload, None, io, out)?;
                 (Some(attached), body)
@@ -363,6 +384,9 @@ impl Connection {
                 return Ok(());
             }
             State::Waiting(waker) => {
+                if !frame.descriptors.is_empty() {
+                    attached.get_or_insert_default().descriptors = std::mem::take(&mut frame.descriptors);
+                }
                 let answer = match kind {
                     Kind::Response => Answer::Response(Response { payload, body, attached }),
                     _ => Answer::Failure(Failure::decode(payload).map_err(|_| Rule::FailureForm)?),

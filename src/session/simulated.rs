@@ -223,6 +223,7 @@ pub(crate) fn settings(limits: Limits) -> Settings {
         methods: Box::new(served),
         keepalive: None,
         idle: None,
+        descriptors: 64,
     }
 }
 
@@ -282,7 +283,15 @@ impl Peer {
     ) -> StartCall {
         let metadata = Metadata::empty();
         let method = method.into();
-        let request = CallRequest { connection: 0, method, body: &bytes, metadata, channels: &[], deadline };
+        let request = CallRequest {
+            connection: 0,
+            method,
+            body: &bytes,
+            metadata,
+            channels: &[],
+            descriptors: &[],
+            deadline,
+        };
         self.session.start_call(&request, || now, &mut self.out)
     }
 

@@ -34,7 +34,8 @@ impl Attacked {
         let method = [&ECHO, &MISSING, &DIFFERS][usize::from(choice % 3)].into();
         let (bytes, metadata) = (vec![choice; length], Metadata::empty());
         let body = &bytes.as_slice();
-        let request = CallRequest { connection, method, body, metadata, channels, deadline };
+        let request =
+            CallRequest { connection, method, body, metadata, channels, descriptors: &[], deadline };
         let Peer { session, out, .. } = &mut self.peer;
         match session.start_call(&request, || self.now, out) {
             StartCall::Started(started) => {
@@ -75,7 +76,7 @@ impl Attacked {
         let bytes = vec![choice; length];
         let (body, metadata) = (&bytes.as_slice(), Metadata::empty());
         let result = match choice & 0x80 {
-            0 => Ok(Outcome { body, metadata, channels }),
+            0 => Ok(Outcome { body, metadata, channels, descriptors: &[] }),
             _ => Err(Failure::HandlerPanicked),
         };
         if let Some(first) = self.peer.session.respond(call, result, &mut self.peer.out) {
@@ -126,7 +127,7 @@ impl Attacked {
         let batch = count > 1;
         let item = [u32::from(length).to_le_bytes().as_slice(), &vec![7; length.into()]].concat();
         let bytes = if batch { item.repeat(count.into()) } else { item.split_at(4).1.to_vec() };
-        let run = ItemRun { body: &bytes.as_slice(), count: count.into(), batch };
+        let run = ItemRun { body: &bytes.as_slice(), count: count.into(), batch, descriptors: &[] };
         let Peer { session, out, .. } = &mut self.peer;
         let open = session.credit(channel, out).is_ok();
         match session.poll_send(channel, &run, Some(Waker::noop()), out) {

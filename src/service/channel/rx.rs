@@ -14,7 +14,7 @@ use super::crowd::block_on;
 use super::error::{RecvError, TryRecvError};
 use super::inbox::Inbox;
 use super::pairing::{Leave, Pairing};
-use crate::codec::{End, EndError, ItemCodec, Receiver};
+use crate::codec::{Handle, HandleError, ItemCodec, Kind, Receiver};
 use crate::service::coop::cooperate;
 use crate::session::{Flow, Metadata};
 
@@ -29,7 +29,7 @@ use crate::session::{Flow, Metadata};
 pub struct Rx<T> {
     // Read by reflection: the first field is the end.
     #[facet(opaque)]
-    end: Arc<End>,
+    end: Arc<Handle>,
     #[facet(opaque)]
     pub(super) pairing: Arc<Pairing>,
     #[facet(opaque)]
@@ -44,11 +44,11 @@ pub struct Rx<T> {
 impl<T> Rx<T> {
     /// An end of a pair.
     pub(super) fn new(pairing: Arc<Pairing>) -> Self {
-        let end = End::new(false, Arc::clone(&pairing) as _);
+        let end = Handle::new(Kind::Receiver, Arc::clone(&pairing) as _);
         Self::with(end, pairing)
     }
 
-    fn with(end: Arc<End>, pairing: Arc<Pairing>) -> Self {
+    fn with(end: Arc<Handle>, pairing: Arc<Pairing>) -> Self {
         Self { end, pairing, codec: ItemCodec::new(), inbox: Inbox::default(), told: false }
     }
 
@@ -179,19 +179,19 @@ impl<T: Item> Stream for Rx<T> {
 
 #[doc(hidden)]
 impl<T> TryFrom<Receiver> for Rx<T> {
-    type Error = EndError;
+    type Error = HandleError;
 
-    fn try_from(receiver: Receiver) -> Result<Self, EndError> {
+    fn try_from(receiver: Receiver) -> Result<Self, HandleError> {
         let pairing = Arc::new(Pairing::arriving(Flow::In));
-        Ok(Self::with(receiver.end(Arc::clone(&pairing) as _)?, pairing))
+        Ok(Self::with(receiver.handle(Arc::clone(&pairing) as _)?, pairing))
     }
 }
 
 #[doc(hidden)]
 impl<T> TryFrom<&Rx<T>> for Receiver {
-    type Error = EndError;
+    type Error = HandleError;
 
-    fn try_from(rx: &Rx<T>) -> Result<Self, EndError> {
+    fn try_from(rx: &Rx<T>) -> Result<Self, HandleError> {
         Self::of(&rx.end)
     }
 }

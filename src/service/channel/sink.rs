@@ -7,7 +7,8 @@ use futures_sink::Sink;
 
 use super::error::SendFailure;
 use super::pairing::Leave;
-use super::{Item, Tx};
+use super::{Departing, Item, Tx};
+use crate::codec::Handles;
 use crate::link::Buffer;
 use crate::service::coop::cooperate;
 use crate::session::{Flow, ItemRun, Metadata};
@@ -22,20 +23,23 @@ impl<T: Item> Sink<T> for Tx<T> {
 
     fn start_send(self: Pin<&mut Self>, item: T) -> Result<(), SendFailure> {
         let tx = self.get_mut();
-        let mut bytes = Buffer::new();
-        tx.codec().encode(&item, &mut *bytes)?;
-        tx.slot = Some(bytes);
+        let (mut bytes, mut handles) = (Buffer::new(), Handles::new());
+        tx.codec().handles(&item, &mut handles);
+        let encoded = Departing::around(&handles, || tx.codec().encode(&item, &mut *bytes));
+        let ((), departing) = encoded?;
+        tx.slot = Some((bytes, departing));
         Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendFailure>> {
         let tx = self.get_mut();
-        let Some(bytes) = &tx.slot else { return Poll::Ready(Ok(())) };
+        let Some((bytes, departing)) = &tx.slot else { return Poll::Ready(Ok(())) };
         let bytes: &[u8] = bytes;
         // Nobody else sends: whoever polls a sink has it for itself.
         let sent = ready!(cooperate(cx, |cx| {
             let bound = ready!(tx.pairing().poll_bound(Flow::Out, cx.waker()))?;
-            let run = ItemRun { body: &bytes, count: 1, batch: false };
+            let descriptors = &departing.descriptors();
+            let run = ItemRun { body: &bytes, count: 1, batch: false, descriptors };
             bound.calls().poll_send(bound.channel, &run, Some(cx.waker())).map_err(SendFailure::from)
         }));
         tx.slot = None;

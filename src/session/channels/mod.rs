@@ -29,7 +29,8 @@ use super::options::Declaration;
 use super::wire::Reader;
 use super::{ChannelId, CloseReason, Declared, Failure, Flow, Limits, Metadata, Role, Rule, Wish};
 use inlet::Inlet;
-pub(crate) use items::{Gone, ItemRun, Items, LENGTH as ITEM_LENGTH, OVERHEAD as ITEM_OVERHEAD, Received};
+pub(crate) use items::{DESCRIPTOR as ITEM_DESCRIPTOR, LENGTH as ITEM_LENGTH, OVERHEAD as ITEM_OVERHEAD};
+pub(crate) use items::{Gone, ItemRun, Items, Received};
 use outlet::Outlet;
 
 /// The channels of a connection.

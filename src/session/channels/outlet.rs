@@ -8,7 +8,7 @@ use super::{Declarer, Gone, ItemRun};
 use crate::link::{Buffer, Flags, Header, Kind, Transmit};
 use crate::session::ChannelId;
 use crate::session::io::Io;
-use crate::session::outbox::NotNow;
+use crate::session::outbox::{Along, NotNow};
 
 /// The sending end of a channel.
 pub(super) struct Outlet {
@@ -79,6 +79,9 @@ impl Outlet {
         if let Some(gone) = &self.gone {
             return Poll::Ready(Err(gone.clone()));
         }
+        if let Err(error) = out.check_descriptors(run.descriptors.len()) {
+            return Poll::Ready(Err(Gone::Descriptors(error)));
+        }
         let (length, cost) = (run.body.length(), run.cost());
         let size = length as u64;
         if size > limit {
@@ -94,17 +97,23 @@ impl Outlet {
         let ChannelId { connection, id } = channel;
         let flags = if run.batch { Flags::BATCH } else { Flags::NONE };
         let header = Header { connection, id, flags, method: run.count.into(), ..Header::new(Kind::Item) };
-        match io.outbox.try_send(header, length, out, |place| run.body.write(place)) {
-            Ok(()) => {}
+        let write = |place: &mut [u8]| run.body.write(place);
+        let along = Along { declared: &[], descriptors: run.descriptors };
+        let sent = match io.outbox.try_send_with(header, along, length, out, write) {
             Err(NotNow::TooLong) => {
                 let mut bytes = Buffer::new();
                 bytes.resize(length, 0);
                 run.body.write(&mut bytes);
-                io.outbox.keep(header, &[], bytes);
+                io.outbox.keep_long(header, along, bytes, out)
             }
+            sent => sent,
+        };
+        match sent {
+            Ok(()) => {}
+            Err(NotNow::Never(error)) => return Poll::Ready(Err(Gone::Descriptors(error))),
             Err(why) => {
                 if waker.is_some() {
-                    io.room.wait_for(length, why, &io.outbox, out);
+                    io.room.wait_for(length, run.descriptors.len(), why, &io.outbox, out);
                     if !std::mem::replace(&mut self.wants_room, true) {
                         io.room.senders.push(channel);
                     }

@@ -236,6 +236,7 @@ impl Caller {
                     body: &body.as_slice(),
                     metadata: &self.metadata,
                     channels: &self.wishes,
+                    descriptors: &[],
                     deadline: self.deadline,
                 };
                 let started = match scene.session.start_call(&request, || scene.now, scene.out) {

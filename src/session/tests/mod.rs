@@ -73,7 +73,8 @@ impl Peer {
     fn call_on(&mut self, connection: u32, body: &[u8], channels: &[Wish]) -> Started {
         let metadata = Metadata::empty();
         let (method, body, deadline) = ((&ECHO).into(), &body, None);
-        let request = CallRequest { connection, method, body, metadata, channels, deadline };
+        let request =
+            CallRequest { connection, method, body, metadata, channels, descriptors: &[], deadline };
         match self.session.start_call(&request, Instant::now, &mut self.out) {
             StartCall::Started(started) => started,
             other => panic!("{other:?}"),
@@ -82,7 +83,7 @@ impl Peer {
 
     /// Sends one item.
     fn send(&mut self, channel: ChannelId, bytes: &[u8], waker: &Waker) -> Poll<Result<(), Gone>> {
-        let run = ItemRun { body: &bytes, count: 1, batch: false };
+        let run = ItemRun { body: &bytes, count: 1, batch: false, descriptors: &[] };
         self.session.poll_send(channel, &run, Some(waker), &mut self.out)
     }
 

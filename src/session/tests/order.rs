@@ -3,7 +3,7 @@
 use super::*;
 use crate::session::Outcome;
 use crate::session::options::Declaration;
-use crate::session::outbox::{NotNow, Outbox};
+use crate::session::outbox::{Along, NotNow, Outbox};
 use crate::session::simulated::Sender;
 
 /// A link with room for small frames, and an outbox from which one message goes out in fragments.
@@ -34,7 +34,8 @@ fn a_message_in_fragments_lets_pass_what_does_not_depend_on_it() {
     };
     let passes = |fragments, declared: &[Declaration], later, declares: &[Declaration]| {
         let (outbox, mut out) = begun(fragments, declared);
-        let tried = outbox.try_declare(later, declares, 8, &mut out, |place| place.fill(1));
+        let along = Along { declared: declares, ..Along::default() };
+        let tried = outbox.try_send_with(later, along, 8, &mut out, |place| place.fill(1));
         assert!(matches!(tried, Ok(()) | Err(NotNow::Behind)), "there is room: {tried:?}");
         tried.is_ok()
     };
