@@ -101,7 +101,7 @@ impl Descriptors {
     }
 
     /// Descriptors of this process, for a frame that stays in it.
-    pub(super) fn own(descriptors: Vec<OwnedFd>) -> Self {
+    pub(crate) fn own(descriptors: Vec<OwnedFd>) -> Self {
         Self::new(descriptors.len(), Ok(descriptors))
     }
 

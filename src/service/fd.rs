@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use facet::Facet;
@@ -149,12 +149,6 @@ impl AsFd for Fd {
     }
 }
 
-impl AsRawFd for Fd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.as_fd().as_raw_fd()
-    }
-}
-
 #[doc(hidden)]
 impl TryFrom<FileDescriptor> for Fd {
     type Error = HandleError;
@@ -176,6 +170,6 @@ impl TryFrom<&Fd> for FileDescriptor {
 
 impl fmt::Debug for Fd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Fd").field(&self.place.0.get().map(AsRawFd::as_raw_fd)).finish()
+        f.debug_tuple("Fd").field(&self.place.0.get()).finish()
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Session {
     pub(super) assembly: Assembly,
     pub(super) liveness: Liveness,
     /// How many descriptors of the peer's may wait here.
-    quota: Quota,
+    pub(super) quota: Quota,
     /// Those that wait for the opening or the end.
     waiting: Vec<Waker>,
 }

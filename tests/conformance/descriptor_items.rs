@@ -31,12 +31,12 @@ fn page(number: usize) -> Page {
 /// An item with any number.
 #[derive(Facet, Debug)]
 pub struct Sheaf {
-    files: Vec<Fd>,
-    padding: Vec<u8>,
+    pub files: Vec<Fd>,
+    pub padding: Vec<u8>,
 }
 
 /// One that holds files with numbers in them.
-fn sheaf(count: usize, padding: usize) -> Sheaf {
+pub fn sheaf(count: usize, padding: usize) -> Sheaf {
     let files = (0..count).map(|number| holding(&number.to_string())).collect();
     Sheaf { files, padding: vec![7; padding] }
 }
@@ -57,11 +57,13 @@ pub trait Pages {
     /// Passes them on as they come.
     async fn echo(&self, sheaves: Rx<Sheaf>, out: Tx<Sheaf>) -> Result<(), String>;
     async fn keep(&self, pages: Rx<Fd>);
+    /// How many files each has; none of one that does not decode.
+    async fn sizes(&self, sheaves: Rx<Sheaf>) -> Vec<Option<u64>>;
     async fn never(&self, pages: Rx<Fd>);
 }
 
 /// Keeps receivers that it does not read from.
-pub struct Book(mpsc::UnboundedSender<Rx<Fd>>);
+pub struct Book(pub mpsc::UnboundedSender<Rx<Fd>>);
 
 impl Pages for Book {
     fn read(&self, mut pages: Rx<Page>) -> u64 {
@@ -89,6 +91,17 @@ impl Pages for Book {
             out.send(sheaf).await.map_err(|error| error.to_string())?;
         }
         Ok(())
+    }
+    async fn sizes(&self, mut sheaves: Rx<Sheaf>) -> Vec<Option<u64>> {
+        let mut sizes = Vec::new();
+        loop {
+            match sheaves.recv().await {
+                Ok(Some(sheaf)) => sizes.push(Some(sheaf.files.len() as u64)),
+                Ok(None) => return sizes,
+                Err(RecvError::Undecodable { .. }) => sizes.push(None),
+                Err(error) => panic!("{error}"),
+            }
+        }
     }
     async fn keep(&self, pages: Rx<Fd>) {
         self.0.send(pages).expect("is kept");

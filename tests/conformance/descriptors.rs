@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{PipeWriter, Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use facet::Facet;
 use rustix::io::{FdFlags, fcntl_getfd};
@@ -81,6 +82,14 @@ pub trait Files {
     async fn padded(&self, before: Vec<u8>, from: Fd, after: Vec<u8>) -> Result<(Vec<u8>, Fd), String>;
     async fn keep(&self, fd: Option<Fd>);
     async fn count(&self) -> u64;
+    async fn never(&self, fd: Fd) -> Fd;
+    async fn fails(&self, fd: Fd) -> Result<Fd, String>;
+}
+
+/// What nobody serves.
+#[transom::service]
+pub trait Missing {
+    async fn pass(&self, fd: Fd);
 }
 
 /// Keeps what it is to keep.
@@ -134,6 +143,12 @@ impl Files for Cabinet {
     }
     async fn count(&self) -> u64 {
         self.0.lock().expect("no panic").len() as u64
+    }
+    async fn never(&self, _: Fd) -> Fd {
+        std::future::pending().await
+    }
+    async fn fails(&self, _: Fd) -> Result<Fd, String> {
+        Err("as the test asks".to_owned())
     }
 }
 
@@ -259,6 +274,36 @@ pub async fn l7_who_sends_keeps_nothing(link: Link) {
     };
     // The second is the writing end of a pipe: it cannot be read.
     assert_eq!(reading_ends.await, Err(CallError::HandlerPanicked));
+    watch.is_closed().await;
+}
+
+pub async fn l7_whatever_becomes_of_a_call_none_stay_open(link: Link) {
+    let (scene, client) = files(link).await;
+    let (watch, writer) = Watch::new();
+    let fd = || Fd::new(writer.try_clone().expect("a duplicate"));
+    drop(client.keep(Some(fd())));
+    let missing: MissingClient = scene.client.client();
+    assert_eq!(missing.pass(fd()).await, Err(CallError::UnknownMethod));
+    assert_eq!(
+        client.fails(fd()).await.map(text_of),
+        Err(CallError::User("as the test asks".to_owned())),
+        "an error has none"
+    );
+    let time = Duration::from_millis(1);
+    assert_eq!(client.never(fd()).deadline(time).await.map(text_of), Err(CallError::DeadlineExceeded));
+    let many = || (0..64).map(|_| fd()).collect::<Vec<_>>();
+    let past = Instant::now();
+    assert_eq!(client.read_all(many()).deadline_at(past).await, Err(CallError::DeadlineExceeded));
+    // And those that the handler has when the session ends.
+    let held = tokio::spawn({
+        let (client, fd) = (client.clone(), fd());
+        async move { client.never(fd).await.map(text_of) }
+    });
+    assert_eq!(client.count().await, Ok(0));
+    scene.client.close();
+    assert!(matches!(held.await.expect("no panic"), Err(CallError::Disconnected { .. })));
+    assert!(matches!(client.keep(Some(fd())).await, Err(CallError::Disconnected { .. })));
+    drop(writer);
     watch.is_closed().await;
 }
 

@@ -8,6 +8,7 @@ mod channels;
 mod connections;
 mod deadlines;
 mod descriptor_items;
+mod descriptor_proxies;
 mod descriptors;
 mod endings;
 mod lines;
@@ -61,6 +62,7 @@ mod passed {
             l7_they_come_with_calls_and_results_in_fragments,
             l7_no_more_go_with_a_message_than_may,
             l7_who_sends_keeps_nothing,
+            l7_whatever_becomes_of_a_call_none_stay_open,
             l7_many_callers_wait_for_room_for_theirs,
             l7_threads_pass_descriptors,
         }
@@ -72,6 +74,11 @@ mod passed {
             l7_items_that_nobody_takes_are_closed,
             l7_an_item_with_too_many_harms_nothing,
             l7_no_more_wait_here_than_may,
+        }
+        descriptor_proxies::{
+            l7_a_proxy_passes_descriptors_on,
+            l7_a_proxy_passes_items_with_descriptors_on,
+            l7_a_proxy_tells_that_the_far_side_takes_none,
         }
     }
     on_every_link!(@link tcp Tcp

@@ -3,6 +3,7 @@
 mod calls;
 mod channels;
 mod connections;
+mod descriptors;
 mod floods;
 mod frames;
 mod handshake;
