@@ -177,6 +177,7 @@
 //!
 //! * [`service`], for what may be in a service; [`CallError`], for what can happen to a call; [`Call`], for deadlines.
 //! * [`channel`], [`Tx`] and [`Rx`], for items that go on after a call, or while it lasts.
+//! * [`Fd`], for descriptors in arguments, results and items; [`FdError`].
 //! * [`Server`], [`Connector`] and [`Address`], for more than [`serve`] and [`connect`] offer; [`Session`].
 //! * [`Host`], [`Spawn`], [`RestartPolicy`] and [`DeathReport`]; the module [`cell`], for the other end.
 //! * `ARCHITECTURE.md` in the repository, for how it is built and what always holds.

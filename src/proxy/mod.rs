@@ -10,7 +10,8 @@
 //! side's credit is what the near side gets, a slow reader slows its own sender and nobody else, and a proxy holds at most a
 //! window of items for each channel.
 //!
-//! Both connections may be of any kind, on links of any kind.
+//! Both connections may be of any kind, on links of any kind. Where descriptors cannot be passed on their call fails, and
+//! their item arrives as one that does not decode.
 
 mod forward;
 mod part;

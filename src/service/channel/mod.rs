@@ -67,8 +67,8 @@ pub fn channel<T: Item>() -> (Tx<T>, Rx<T>) {
 }
 
 /// Like [`channel`], and if the receiving end is kept, its sender may be ahead by `window` bytes rather than as much as the
-/// connection's limits say. An item counts as its encoding and 32 bytes more; one that is larger than the window is sent
-/// alone.
+/// connection's limits say. An item counts as its encoding and 32 bytes more, and 1024 more for each descriptor in it; one
+/// that is larger than the window is sent alone.
 pub fn channel_with_window<T: Item>(window: u32) -> (Tx<T>, Rx<T>) {
     pair(Some(window.max(1)))
 }

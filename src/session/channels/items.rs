@@ -9,7 +9,7 @@ use crate::session::CloseReason;
 
 /// What an item costs beyond its bytes: what keeping it takes.
 pub(crate) const OVERHEAD: u64 = 32;
-/// What a descriptor costs that comes with an item: there are far fewer of them than bytes.
+/// What a descriptor costs that comes with an item: of them a process can have far fewer than bytes.
 pub(crate) const DESCRIPTOR: u64 = 1024;
 /// Bytes of the length that precedes each item of a batch.
 pub(crate) const LENGTH: usize = 4;
