@@ -153,7 +153,8 @@
 //! `span_id` and `parent_id` make one trace of them, across processes and proxies; they travel as the metadata `traceparent`,
 //! as W3C's *Trace Context* has it, and a call with such an entry is part of that trace. Calls that a handler makes over
 //! [`Context::client`], or [within](Call::within) its own, are part of its trace. Metadata is in no span. When nobody
-//! collects them, spans cost nothing.
+//! collects them, spans cost nothing. On sessions that begin while somebody collects events with the target `transom::frame`
+//! and the level TRACE, each frame is one.
 //!
 //! # What can be relied upon
 //!
@@ -176,9 +177,13 @@
 //! # Where to read on
 //!
 //! * [`service`], for what may be in a service; [`CallError`], for what can happen to a call; [`Call`], for deadlines.
-//! * [`channel`], [`Tx`] and [`Rx`], for items that go on after a call, or while it lasts.
+//! * [`channel`], [`Tx`] and [`Rx`], for items that go on after a call, or while it lasts; the module [`tunnel`], for byte
+//!   streams.
+//! * [`Session::open`], [`Service::accepting`] and [`Router`], for several connections on a session; the module [`proxy`],
+//!   for passing them on.
 //! * [`Fd`], for descriptors in arguments, results and items; [`FdError`].
 //! * [`Server`], [`Connector`] and [`Address`], for more than [`serve`] and [`connect`] offer; [`Session`].
+//! * [`raw`], for calls whose types are not known where they are made or answered.
 //! * [`Host`], [`Spawn`], [`RestartPolicy`] and [`DeathReport`]; the module [`cell`], for the other end.
 //! * `ARCHITECTURE.md` in the repository, for how it is built and what always holds.
 //!
@@ -249,7 +254,7 @@ pub use service::{
     Accepting, Acceptor, Argument, Call, CallError, CallOptions, Cancellation, Client, Connection,
     ConnectionError, Context, Descriptor, Extensions, Fd, IncomingConnection, Item, OpenConnection,
     Operation, RecvError, Response, Router, Rx, SendAllError, SendError, SendFailure, Service, Session,
-    TryRecvError, TrySendError, Tx, channel, channel_with_window,
+    TryRecvError, TrySendError, Tx, channel, channel_with_window, raw,
 };
 pub use session::{
     BadLimit, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError, Method,

@@ -103,6 +103,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Reads all that is left.
+    pub(crate) fn take_rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
+    }
+
     /// What has not been read.
     pub(super) fn rest(&self) -> &'a [u8] {
         self.0

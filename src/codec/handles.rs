@@ -41,6 +41,11 @@ impl Handle {
         Arc::new(Self { kind, number: AtomicU32::new(NONE), keeper })
     }
 
+    /// A handle that a message has had.
+    pub(crate) fn taken(kind: Kind, keeper: Arc<dyn Any + Send + Sync>) -> Arc<Self> {
+        Arc::new(Self { kind, number: AtomicU32::new(0), keeper })
+    }
+
     /// What it is.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
@@ -57,8 +62,8 @@ impl Handle {
         &self.keeper
     }
 
-    /// Puts it into a message, unless it is in one.
-    fn take(&self, number: u32) -> bool {
+    /// Puts it into a message, unless it is in one; whether it is not.
+    pub(crate) fn take(&self, number: u32) -> bool {
         self.number.compare_exchange(NONE, number, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 

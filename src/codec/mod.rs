@@ -32,6 +32,7 @@ use elements::Bodiless;
 pub use handles::{FileDescriptor, HandleError, Handles, Receiver, Sender};
 pub(crate) use handles::{Handle, Kind};
 pub(crate) use item::ItemCodec;
+pub use item::RawItem;
 #[cfg(feature = "tokio")]
 pub(crate) use item::{BYTES_LENGTH, Bytes};
 pub use message::Encode;

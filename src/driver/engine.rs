@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use super::Dispatch;
 use super::core::Core;
+use super::frames::FrameLog;
 use crate::link::{Link, Signal};
 use crate::session::{CloseReason, Session};
 
@@ -24,16 +25,20 @@ pub(crate) struct Engine {
     wanted: AtomicU32,
     pub(super) signal: Arc<dyn Signal>,
     pub(super) dispatch: Arc<dyn Dispatch>,
+    /// What has gone over the link, where somebody wants to be told.
+    frames: Option<FrameLog>,
 }
 
 /// Looks at `wanted` of one who gives way: by then whoever wanted the core has it, or has gone to sleep on it.
 const GIVE_WAY: u32 = 64;
 
 impl Engine {
-    /// Joins a session and a link.
-    pub(super) fn new(session: Session, link: Link, dispatch: Arc<dyn Dispatch>) -> Arc<Self> {
-        let core = Core::new(session, link.transmit, link.receive);
-        Arc::new(Self { core: Mutex::new(core), wanted: AtomicU32::new(0), signal: link.signal, dispatch })
+    /// Joins a session and a link. The hello is on the link then, but not yet published.
+    pub(super) fn new(mut session: Session, link: Link, dispatch: Arc<dyn Dispatch>) -> Arc<Self> {
+        let (mut link, frames) = FrameLog::of(link);
+        session.start(&mut *link.transmit);
+        let core = Mutex::new(Core::new(session, link.transmit, link.receive));
+        Arc::new(Self { core, wanted: AtomicU32::new(0), signal: link.signal, dispatch, frames })
     }
 
     /// One step in the core; then whatever it owes the peer and local waiters.
@@ -53,6 +58,9 @@ impl Engine {
         let result = step(&mut core);
         let owed = core.settle();
         drop(core);
+        if let Some(frames) = &self.frames {
+            frames.tell();
+        }
         if owed.ring {
             self.signal.ring();
         }

@@ -25,6 +25,7 @@ pub(crate) mod blocking;
 mod calling;
 mod core;
 mod engine;
+mod frames;
 mod serving;
 #[cfg(feature = "tokio")]
 pub(crate) mod tokio;

@@ -1,9 +1,8 @@
 //! Clients that outlive their sessions: when one has ended, the next call connects anew.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use super::{ConnectError, Connector};
@@ -120,13 +119,13 @@ impl Renewal for Reconnect {
                         return attempt.done(self.connector.open().await);
                     }
                     Step::Wait(failed) => {
-                        poll_fn(|cx| {
+                        std::future::poll_fn(|cx| {
                             let mut state = self.lock();
                             if Self::is_over(&state, failed) {
-                                return Poll::Ready(());
+                                return std::task::Poll::Ready(());
                             }
                             state.waiting.push(cx.waker().clone());
-                            Poll::Pending
+                            std::task::Poll::Pending
                         })
                         .await;
                         if self.lock().failed != failed {

@@ -7,12 +7,12 @@ use super::scope::Scope;
 use super::trace::TraceContext;
 use super::{Cancellation, Client, Connection, Extensions, Session};
 use crate::link::Peer;
-use crate::session::{Entry, Metadata, MetadataError, Method};
+use crate::session::{Binding, Entry, Metadata, MetadataError, Method};
 
 /// The call that a handler answers: `cx: &Context` as a method's first parameter asks for it.
 #[derive(Debug)]
 pub struct Context {
-    pub(super) method: &'static Method,
+    called: Called,
     pub(super) request: u64,
     pub(super) metadata: Metadata,
     pub(super) deadline: Option<Instant>,
@@ -21,6 +21,15 @@ pub struct Context {
     shared: OnceLock<Arc<Shared>>,
     /// Whether this is the handler's own, and its end the handler's.
     own: bool,
+}
+
+/// What is called.
+#[derive(Clone, Debug)]
+pub(super) enum Called {
+    /// A method whose types are known here.
+    Known(&'static Method),
+    /// One that is called raw.
+    Bound(Binding),
 }
 
 /// What a context has in common with its clones.
@@ -36,7 +45,7 @@ struct Shared {
 impl Clone for Context {
     fn clone(&self) -> Self {
         Self {
-            method: self.method,
+            called: self.called.clone(),
             request: self.request,
             metadata: self.metadata.clone(),
             deadline: self.deadline,
@@ -59,7 +68,7 @@ impl Drop for Context {
 impl Context {
     /// The context of a handler, for itself.
     pub(super) fn new(
-        method: &'static Method,
+        called: Called,
         request: u64,
         metadata: Metadata,
         deadline: Option<Instant>,
@@ -67,7 +76,7 @@ impl Context {
         trace: Option<TraceContext>,
     ) -> Self {
         let connection = connection.scoped(Scope::of(deadline, trace));
-        Self { method, request, metadata, deadline, connection, shared: OnceLock::new(), own: true }
+        Self { called, request, metadata, deadline, connection, shared: OnceLock::new(), own: true }
     }
 
     /// What calls that are made for this one take over from it, if anything.
@@ -147,13 +156,19 @@ impl Context {
     }
 
     /// The name of the service that was called.
-    pub fn service(&self) -> &'static str {
-        self.method.service
+    pub fn service(&self) -> &str {
+        match &self.called {
+            Called::Known(method) => method.service,
+            Called::Bound(bound) => &bound.service,
+        }
     }
 
     /// The name of the method that was called.
-    pub fn method(&self) -> &'static str {
-        self.method.name
+    pub fn method(&self) -> &str {
+        match &self.called {
+            Called::Known(method) => method.name,
+            Called::Bound(bound) => &bound.name,
+        }
     }
 
     /// The connection that the call came over. Calls that the handler makes over it have no more time than is left to its

@@ -137,3 +137,25 @@ impl<E> CallError<E> {
         }
     }
 }
+
+impl CallError<Vec<u8>> {
+    /// What is answered to a caller that is to have this error, encoded if it is the method's own.
+    pub(super) fn into_failure(self) -> Failure {
+        match self {
+            Self::User(error) => Failure::User(error.into()),
+            Self::UnknownMethod => Failure::UnknownMethod,
+            Self::InvalidPayload { detail } => Failure::InvalidPayload(detail),
+            Self::Cancelled => Failure::Cancelled,
+            Self::DeadlineExceeded => Failure::DeadlineExceeded,
+            Self::HandlerPanicked => Failure::HandlerPanicked,
+            Self::TooLarge { size, limit } => Failure::TooLarge { size, limit },
+            Self::Refused => Failure::Refused,
+            Self::TooManyChannels { limit } => Failure::Channels { limit },
+            Self::Descriptors(error) => Failure::Descriptors(error),
+            // Whoever is told this is not the one who was disconnected.
+            Self::Upstream { reason, maybe_executed } | Self::Disconnected { reason, maybe_executed } => {
+                Failure::Upstream { reason, maybe_executed }
+            }
+        }
+    }
+}

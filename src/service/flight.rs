@@ -9,7 +9,7 @@ use super::channel::Departing;
 use super::scope::Scope;
 use super::trace::{self, CallSpan, TraceContext};
 use super::{Connection, Renewing};
-use crate::codec::Body;
+use crate::codec::{Body, Handle, HandleError};
 use crate::session::{Answer, CallId, CallRequest, Callee, Metadata, Started};
 
 /// A call on its way. Dropped before its answer has come, it is cancelled.
@@ -66,6 +66,11 @@ impl<'a> Flight<'a> {
             passed: false,
             renewable: connection.current().map(Renewable::new),
         }
+    }
+
+    /// Passes an end along that is in no value.
+    pub(super) fn pass(&mut self, end: &Handle) -> Result<(), HandleError> {
+        self.departing.pass(end)
     }
 
     /// The connection that it goes over.

@@ -20,6 +20,7 @@ mod fd;
 mod flight;
 mod opening;
 pub mod private;
+pub mod raw;
 mod renewal;
 mod response;
 mod scope;

@@ -9,8 +9,9 @@ pub use super::blocking::CallOptions;
 use super::call::Call;
 use super::channel::{Departing, bind};
 use super::connection::Connection;
-use super::context::Context;
+use super::context::{Called, Context};
 use super::error::CallError;
+use super::raw;
 use super::session::Session;
 use super::trace::{CallSpan, TraceContext};
 use crate::codec::Body;
@@ -19,8 +20,9 @@ pub use crate::codec::{
     PickPlain, Reader, Receiver, Sender, Sink,
 };
 use crate::driver::{Arrived, Handler, Opening, Request, Slots};
+use crate::link::Buffer;
 pub use crate::session::Method;
-use crate::session::{Attached, Failure, Metadata, Outcome};
+use crate::session::{Attached, Binding, Failure, Metadata, Outcome};
 
 /// The arguments of a method, and what its answers mean.
 pub trait Arguments: Encode {
@@ -102,16 +104,33 @@ impl Incoming {
 
     /// What its handler may know about it.
     pub fn context(&mut self, method: &'static Method) -> Context {
+        self.context_of(Called::Known(method))
+    }
+
+    /// What is called raw, and what its handler may know about it; `None` if it is not known what is called.
+    pub(super) fn raw(&mut self) -> Option<(Binding, Context)> {
+        let binding = self.request.attached.as_mut()?.binding.take()?;
+        Some((Binding::clone(&binding), self.context_of(Called::Bound(binding))))
+    }
+
+    fn context_of(&mut self, called: Called) -> Context {
         let Attached { metadata, deadline, .. } =
             self.request.attached.take().map_or_else(Attached::default, |all| *all);
         let trace = self.span.as_ref().map(|span| span.context()).or_else(|| TraceContext::of(&metadata));
-        Context::new(method, self.request.reply.call().id, metadata, deadline, self.connection(), trace)
+        Context::new(called, self.request.reply.call().id, metadata, deadline, self.connection(), trace)
     }
 
     /// The handler is done: what it has attached goes along with its result.
     #[inline]
     pub fn attach(&mut self, context: &Context) {
         self.attached = context.take_attached().map(Box::new);
+    }
+
+    /// Its encoded arguments with whatever precedes them, where those begin, and the ends of channels that came along.
+    pub(super) fn take_raw(&mut self) -> (Buffer, usize, raw::Ends) {
+        let payload = std::mem::take(&mut self.request.payload);
+        let ends = raw::Ends::new(self.request.arrived.take().map(|arrived| *arrived), || self.connection());
+        (payload, self.request.body, ends)
     }
 
     /// What came along with its arguments, for the channel ends and the descriptors in them.
@@ -147,7 +166,7 @@ impl Incoming {
     }
 
     /// Answers with a result that something goes along with: channel ends, descriptors, metadata, a span.
-    fn respond_with(self, mut departing: Departing, body: &dyn Body) {
+    pub(super) fn respond_with(self, mut departing: Departing, body: &dyn Body) {
         let (connection, channels) = (self.connection(), departing.wishes());
         let metadata = match self.attached.as_deref() {
             Some(metadata) => metadata,
@@ -164,7 +183,7 @@ impl Incoming {
 
     /// Answers with the method's own error.
     pub fn fail<'c, T, C: Codec<'c, T>>(self, codec: C, error: &T) {
-        let mut bytes = crate::link::Buffer::new();
+        let mut bytes = Buffer::new();
         self.refuse(match codec.encode(error, &mut *bytes) {
             Ok(()) => Failure::User(bytes),
             Err(error) => Failure::InvalidPayload(error.to_string()),
@@ -182,7 +201,8 @@ impl Incoming {
         self.refuse(Failure::InvalidPayload(error.to_string()));
     }
 
-    fn refuse(self, failure: Failure) {
+    /// Answers with a failure.
+    pub(super) fn refuse(self, failure: Failure) {
         if let Some(mut span) = self.span {
             span.failed(&failure);
         }

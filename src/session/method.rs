@@ -17,7 +17,7 @@ pub struct Method {
     pub idempotent: bool,
 }
 
-/// A method as its caller has bound it, for a side that forwards calls and does not know their types.
+/// A method by its names and the hash of its types, for a side that does not know them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bound {
     /// Its ID.
@@ -30,13 +30,22 @@ pub(crate) struct Bound {
     pub(crate) types: u64,
 }
 
+impl Bound {
+    /// The method of these names, whose types have this hash.
+    pub(crate) fn named(service: &str, name: &str, types: u64) -> Self {
+        let hash = blake3::hash(format!("{service}.{name}").as_bytes());
+        let mut first = [0; 8];
+        first.copy_from_slice(&hash.as_bytes()[..8]);
+        Self { id: u64::from_le_bytes(first), service: service.to_owned(), name: name.to_owned(), types }
+    }
+}
+
 /// Which method a call is of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Callee<'a> {
     /// One whose types are known here.
     Known(&'static Method),
-    /// One that is forwarded.
-    #[cfg_attr(not(feature = "tokio"), allow(dead_code))]
+    /// One that is forwarded, or called raw.
     Forwarded(&'a Bound),
 }
 

@@ -39,8 +39,6 @@ mod incoming;
 mod io;
 mod limits;
 mod liveness;
-#[cfg(test)]
-mod liveness_tests;
 mod machine;
 mod metadata;
 mod method;
@@ -79,7 +77,7 @@ pub use liveness::Keepalive;
 pub(crate) use machine::Session;
 pub use metadata::{Entry, Metadata, MetadataError, Value};
 pub use method::Method;
-pub(crate) use method::{Callee, Lookup};
+pub(crate) use method::{Binding, Bound, Callee, Lookup};
 pub use rejection::{RejectReason, Rejection};
 pub use rule::Rule;
 pub(crate) use settings::Settings;

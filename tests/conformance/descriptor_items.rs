@@ -24,7 +24,7 @@ pub struct Page {
 }
 
 fn page(number: usize) -> Page {
-    let file = (number % 3 != 0).then(|| holding(&format!("text {number}")));
+    let file = (!number.is_multiple_of(3)).then(|| holding(&format!("text {number}")));
     Page { name: format!("page {number}"), file }
 }
 
@@ -44,7 +44,7 @@ pub fn sheaf(count: usize, padding: usize) -> Sheaf {
 /// What is on a page, for one that [`page`] has made.
 fn is_page(page: Page, number: usize) {
     let text = page.file.map(text_of);
-    let expected = (number % 3 != 0).then(|| format!("text {number}"));
+    let expected = (!number.is_multiple_of(3)).then(|| format!("text {number}"));
     assert_eq!((page.name, text), (format!("page {number}"), expected));
 }
 
@@ -219,7 +219,7 @@ pub async fn l7_descriptors_take_credit(link: Link) {
     waiting.await.expect("there is credit");
     drop(writer);
     assert!(kept.recv().await.expect("an item").is_some());
-    watch.is_closed().await;
+    watch.closed().await;
 }
 
 pub async fn l7_a_sink_and_a_stream_carry_descriptors(link: Link) {
@@ -238,7 +238,7 @@ pub async fn l7_a_sink_and_a_stream_carry_descriptors(link: Link) {
     let (watch, writer) = Watch::new();
     tx.as_mut().start_send(Fd::new(writer)).expect("has an encoding");
     tx.set(channel().0);
-    watch.is_closed().await;
+    watch.closed().await;
 }
 
 pub async fn l7_items_that_nobody_takes_are_closed(link: Link) {
@@ -279,7 +279,7 @@ pub async fn l7_items_that_nobody_takes_are_closed(link: Link) {
     never.abort();
     tx.closed().await;
     drop((tx, writer));
-    watch.is_closed().await;
+    watch.closed().await;
 }
 
 pub async fn l7_an_item_with_too_many_harms_nothing(link: Link) {
@@ -295,7 +295,7 @@ pub async fn l7_an_item_with_too_many_harms_nothing(link: Link) {
     item.files.pop();
     tx.send(item).await.expect("goes on");
     assert_eq!(back.recv().await.expect("an item").expect("not the end").files.len(), 64);
-    watch.is_closed().await;
+    watch.closed().await;
     drop(tx);
     assert!(back.recv().await.expect("the end").is_none());
     assert_eq!(echo.await.expect("no panic"), Ok(()));
@@ -309,7 +309,7 @@ pub async fn l7_no_more_wait_here_than_may(link: Link) {
     tx.send_all((0..3).map(|_| holding("kept"))).await.expect("are sent");
     tx.send(Fd::new(writer)).await.expect("is sent");
     // Though nobody has asked for it.
-    watch.is_closed().await;
+    watch.closed().await;
     let mut kept = keeps.recv().await.expect("is kept");
     for _ in 0..3 {
         assert_eq!(text_of(kept.recv().await.expect("an item").expect("not the end")), "kept");
@@ -333,7 +333,7 @@ pub async fn l7_items_without_descriptors_go_over_tcp(link: Link) {
     let SendError { item, reason } = sent.expect_err("it has one");
     assert_eq!(reason, SendFailure::Descriptors(FdError::Unsupported));
     drop(item);
-    watch.is_closed().await;
+    watch.closed().await;
     tx.send_all([sheaf(0, 2), sheaf(0, 3)]).await.expect("they have none");
     drop(tx);
     for padding in 1..=3 {

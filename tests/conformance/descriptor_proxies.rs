@@ -30,7 +30,7 @@ pub async fn l7_a_proxy_passes_descriptors_on(link: Link) {
         files.keep(Some(Fd::new(writer))).await.expect("answers");
         assert_eq!(files.count().await, Ok(1));
         files.keep(None).await.expect("answers");
-        watch.is_closed().await;
+        watch.closed().await;
     }
 }
 
@@ -80,5 +80,5 @@ pub async fn l7_a_proxy_tells_that_the_far_side_takes_none(link: Link) {
     let sizes = sizes.await.expect("no panic").expect("answers");
     assert_eq!((sizes.len(), sizes[0], sizes[202]), (203, Some(0), Some(0)));
     assert!(sizes[1..202].iter().all(Option::is_none));
-    watch.is_closed().await;
+    watch.closed().await;
 }

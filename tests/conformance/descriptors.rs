@@ -39,7 +39,7 @@ impl Watch {
     }
 
     /// Waits until all have been closed.
-    pub async fn is_closed(mut self) {
+    pub async fn closed(mut self) {
         let read = self.0.read_u8().await;
         assert!(read.is_err(), "nobody writes");
     }
@@ -234,7 +234,7 @@ pub async fn l7_they_come_with_calls_and_results_in_fragments(link: Link) {
     let calls = (0..20).map(|call: usize| {
         let client = client.clone();
         tokio::spawn(async move {
-            let padding = || vec![7; if call % 2 == 0 { 300 << 10 } else { 100 }];
+            let padding = || vec![7; if call.is_multiple_of(2) { 300 << 10 } else { 100 }];
             let (_, fd) = client.padded(padding(), holding("x"), padding()).await.expect("answers");
             assert_eq!(text_of(fd), format!("x, {}", padding().len()));
         })
@@ -254,7 +254,7 @@ pub async fn l7_no_more_go_with_a_message_than_may(link: Link) {
     assert_eq!(client.written(65).await.expect_err("there are too many"), too_many);
     assert_eq!(client.written(64).await.expect("answers").len(), 64);
     drop(writer);
-    watch.is_closed().await;
+    watch.closed().await;
 }
 
 pub async fn l7_who_sends_keeps_nothing(link: Link) {
@@ -263,7 +263,7 @@ pub async fn l7_who_sends_keeps_nothing(link: Link) {
     client.keep(Some(Fd::new(writer))).await.expect("answers");
     assert_eq!(client.count().await, Ok(1));
     client.keep(None).await.expect("answers");
-    watch.is_closed().await;
+    watch.closed().await;
     // Nor does it wait for the answer before it closes it.
     let (watch, writer) = Watch::new();
     let (out, back) = std::io::pipe().expect("a pipe");
@@ -274,7 +274,7 @@ pub async fn l7_who_sends_keeps_nothing(link: Link) {
     };
     // The second is the writing end of a pipe: it cannot be read.
     assert_eq!(reading_ends.await, Err(CallError::HandlerPanicked));
-    watch.is_closed().await;
+    watch.closed().await;
 }
 
 pub async fn l7_whatever_becomes_of_a_call_none_stay_open(link: Link) {
@@ -304,7 +304,7 @@ pub async fn l7_whatever_becomes_of_a_call_none_stay_open(link: Link) {
     assert!(matches!(held.await.expect("no panic"), Err(CallError::Disconnected { .. })));
     assert!(matches!(client.keep(Some(fd())).await, Err(CallError::Disconnected { .. })));
     drop(writer);
-    watch.is_closed().await;
+    watch.closed().await;
 }
 
 pub async fn l7_many_callers_wait_for_room_for_theirs(link: Link) {
@@ -347,7 +347,7 @@ pub async fn l7_none_go_over_tcp(link: Link) {
     let unsupported = CallError::Descriptors(FdError::Unsupported);
     let (watch, writer) = Watch::new();
     assert_eq!(client.keep(Some(Fd::new(writer))).await, Err(unsupported.clone()));
-    watch.is_closed().await;
+    watch.closed().await;
     assert_eq!(client.count().await, Ok(0), "nothing ran");
     assert_eq!(client.written(1).await.expect_err("it has one"), unsupported);
     assert_eq!(client.written(0).await.expect("it has none").len(), 0);

@@ -16,6 +16,7 @@ mod metadata;
 mod nesting;
 mod passing;
 mod proxies;
+mod raw;
 mod scene;
 mod streams;
 mod threads;
@@ -187,8 +188,19 @@ on_every_link! {
         n1_ends_in_a_tree_are_those_of_its_branches,
         n1_ends_in_a_result_outlive_the_call,
     }
+    raw::{
+        r12_a_raw_call_is_made_with_bytes,
+        r12_raw_calls_fail_as_others_do,
+        r12_raw_calls_have_channels,
+        r12_raw_calls_go_through_proxies,
+        r12_threads_make_raw_calls,
+        r12_a_raw_server_answers_whatever_is_called,
+        r12_a_raw_server_stands_behind_others,
+        r12_what_a_raw_handler_cannot_send_is_an_error,
+        c3_a_connection_is_taken_raw,
+        c3_an_opener_serves_raw,
+    }
     tracing::{
-        d3_a_call_and_its_handler_are_one_trace,
         d3_calls_within_a_call_are_part_of_its_trace,
         d3_a_trace_goes_through_a_proxy,
         d3_spans_tell_how_a_call_ended,
@@ -196,6 +208,7 @@ on_every_link! {
         d3_a_trace_that_began_elsewhere_goes_on,
         d3_where_nobody_wants_spans_a_trace_is_passed_on_as_it_is,
         d3_calls_of_threads_are_spans_too,
+        d3_frames_are_told_of_to_whom_wants_them,
     }
     threads::{
         n13_threads_send_and_receive,

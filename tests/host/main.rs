@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         handles::a_runtime_that_ends_takes_its_cells_along,
         proxied::over_a_socket,
         proxied::over_tcp,
+        proxied::one_after_the_other,
         orphans::cells_go_with_their_host,
         orphans::cells_go_with_their_host_without_shared_memory,
     ])

@@ -1,12 +1,14 @@
 //! A cell in shared memory, reached over a socket through its host: three processes.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, ExitCode, Stdio};
+use std::time::Instant;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use transom::proxy::Forward;
 use transom::tunnel::tunnel_pair;
-use transom::{CallError, CloseReason, Connector, Host, RecvError, Server, Transport, channel};
+use transom::{CallError, CloseReason, Connector, Host, RecvError, Server, Session, Transport, channel};
 
 use crate::cells::{WorkClient, program, spawn};
 use crate::probe::{Other, resident, soon};
@@ -36,24 +38,78 @@ pub(crate) fn host() -> ExitCode {
 }
 
 pub(crate) async fn over_a_socket() {
-    let path = std::env::temp_dir().join(format!("transom-proxied-{}.sock", std::process::id()));
-    through_the_host(&format!("unix:{}", path.display())).await;
-    assert!(!path.exists(), "its listener has removed it");
+    let place = Place::new();
+    through_the_host(&format!("unix:{}", place.0.display())).await;
 }
 
 pub(crate) async fn over_tcp() {
     through_the_host("tcp:127.0.0.1:0").await;
 }
 
+/// Says how long calls take through the host, beside those that the host makes itself.
+pub(crate) async fn one_after_the_other() {
+    let own = Host::new();
+    let direct = soon(spawn(&own, "worker").start()).await.expect("a cell");
+    let place = Place::new();
+    let Chain { mut host, session, .. } = Chain::new(&format!("shm:{}", place.0.display())).await;
+    let (direct, proxied): (WorkClient, WorkClient) = (direct.client(), session.client());
+    let mut took = [direct, proxied].map(|work| (work, Vec::new()));
+    for _ in 0..20 {
+        for (work, took) in &mut took {
+            for n in 0..200 {
+                let begun = Instant::now();
+                assert_eq!(work.add(n, 1).await, Ok(n + 1));
+                took.push(begun.elapsed());
+            }
+        }
+    }
+    let [direct, proxied] = took.map(|(_, mut took)| {
+        took.sort_unstable();
+        took[took.len() / 2]
+    });
+    println!("  a call takes {direct:?}, and {proxied:?} through the host");
+    drop(host.stdin.take());
+    assert!(host.wait().expect("a child").success());
+}
+
+/// A host, its cell, and a session with the host.
+struct Chain {
+    host: Child,
+    cell: Other,
+    session: Session,
+}
+
+impl Chain {
+    async fn new(address: &str) -> Self {
+        let mut command = program();
+        command.args([PROXY, address]).env_remove("TRANSOM_SHM");
+        let mut host = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a host");
+        let mut lines = BufReader::new(host.stdout.take().expect("a pipe")).lines();
+        let mut line = || lines.next().expect("an address and a cell").expect("text");
+        let (address, cell) = (line(), Other::new(line().parse().expect("a process")));
+        let session = soon(Connector::new(&address).session()).await.expect("a session");
+        assert!(address.starts_with(&session.transport().to_string()), "{address}");
+        Self { host, cell, session }
+    }
+}
+
+/// A socket's path, and that nothing is left there.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("transom-proxied-{}.sock", std::process::id())))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking() || !self.0.exists(), "its listener has removed it");
+    }
+}
+
 async fn through_the_host(address: &str) {
-    let mut command = program();
-    command.args([PROXY, address]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut host = command.spawn().expect("a host");
-    let mut lines = BufReader::new(host.stdout.take().expect("a pipe")).lines();
-    let mut line = || lines.next().expect("an address and a cell").expect("text");
-    let (address, cell) = (line(), Other::new(line().parse().expect("a process")));
-    let session = soon(Connector::new(&address).session()).await.expect("a session");
-    assert!(address.starts_with(&session.transport().to_string()), "{address}");
+    let Chain { mut host, cell, session } = Chain::new(address).await;
     let work: WorkClient = session.client();
 
     soon(calls_and_channels(&work)).await;
@@ -123,13 +179,18 @@ async fn a_tunnel(work: &WorkClient) {
     assert_eq!(echo.await.expect("no panic"), Ok(1_000_000));
 }
 
+/// How much is streamed, in MiB. More on demand: `TRANSOM_STREAMED_MIB=1024 cargo test --release --test host proxied`.
+fn streamed() -> u64 {
+    std::env::var("TRANSOM_STREAMED_MIB").ok().and_then(|mib| mib.parse().ok()).unwrap_or(100)
+}
+
 /// What goes through the host does not stay there, whether it is read or not.
 async fn a_stream_in_flat_memory(work: &WorkClient, host: &Child) {
-    const BYTES: u64 = 100 << 20;
     const SLACK: u64 = 8 << 20;
+    let bytes = streamed() << 20;
     let mut before = 0;
     // The first time for the buffers that are kept, the second time for the count.
-    for bytes in [BYTES / 10, BYTES] {
+    for bytes in [bytes / 10, bytes] {
         before = before.max(resident(host.id()));
         let (out, mut pours) = channel();
         let pouring = tokio::spawn({
@@ -146,6 +207,6 @@ async fn a_stream_in_flat_memory(work: &WorkClient, host: &Child) {
         assert_eq!((received, pouring.await.expect("no panic")), (bytes, Ok(())));
     }
     let after = resident(host.id());
-    println!("  the host has {before} bytes before {BYTES} have gone through it, and {after} after");
+    println!("  the host has {before} bytes before {bytes} have gone through it, and {after} after");
     assert!(after < before + SLACK, "{before} bytes before, {after} after");
 }

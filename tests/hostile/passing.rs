@@ -57,7 +57,7 @@ impl Pipe {
     }
 
     /// Waits until all have been closed.
-    fn is_closed(self) {
+    fn comes_to_its_end(self) {
         drop(self.writer);
         wait_for(&[self.reader.as_fd()]);
     }
@@ -96,7 +96,7 @@ fn numbers_that_stand_for_no_descriptor_are_an_error_of_their_call() {
             let answer = until_answered(&mut duel, id).pop().expect("the answer");
             let expected = if good.contains(&(count, arguments)) { kind::RESPONSE } else { kind::FAILURE };
             assert_eq!(answer.kind, expected, "{count}, {arguments:?}");
-            pipe.is_closed();
+            pipe.comes_to_its_end();
             id += 2;
         }
         drop(duel);
@@ -139,17 +139,17 @@ fn no_more_wait_here_than_may() {
         for number in 10..20 {
             lost.pass(&mut duel, &item(id), 1, number);
         }
-        lost.is_closed();
+        lost.comes_to_its_end();
         let lost = Pipe::new();
         assert!(duel.theirs.send(&bind::<TakingClient>("take")));
         lost.pass(&mut duel, &call::<TakingClient>("take", id + 2, [0, 0]), 1, 20);
         let answer = until_answered(&mut duel, id + 2).pop().expect("the answer");
         assert_eq!(answer.kind, kind::FAILURE);
-        lost.is_closed();
+        lost.comes_to_its_end();
         echoes(&mut duel, id + 4);
         scene.goes_on();
         drop(duel);
-        kept.is_closed();
+        kept.comes_to_its_end();
     }
 }
 
@@ -165,7 +165,7 @@ fn descriptors_with_items_take_credit() {
             pipe.pass(&mut duel, &item(id), 1, number);
         }
         duel.breaks(Rule::CreditOverrun);
-        pipe.is_closed();
+        pipe.comes_to_its_end();
         // Or one that is larger than the window.
         let (mut duel, id) = holding(&scene);
         let pipe = Pipe::new();
@@ -173,7 +173,7 @@ fn descriptors_with_items_take_credit() {
         echoes(&mut duel, id + 2);
         assert!(duel.theirs.send(&item(id)));
         duel.breaks(Rule::CreditOverrun);
-        pipe.is_closed();
+        pipe.comes_to_its_end();
         scene.goes_on();
     }
 }
@@ -219,7 +219,7 @@ fn descriptors_come_where_they_may_and_no_more_than_may() {
             let pipe = Pipe::new();
             attack(&mut duel, id, &pipe);
             duel.breaks(rule);
-            pipe.is_closed();
+            pipe.comes_to_its_end();
             scene.goes_on();
         }
     }
@@ -261,7 +261,7 @@ fn an_answer_whose_descriptors_are_not_those_it_names_is_an_error_of_its_call() 
             let given = asking.join().expect("a call does not panic");
             assert_eq!(given.is_ok(), good, "{count}, {result:?}: {given:?}");
             drop(given);
-            pipe.is_closed();
+            pipe.comes_to_its_end();
         }
         scene.goes_on();
     }

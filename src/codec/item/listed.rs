@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use rustc_hash::FxHashMap;
 
+use super::RawItem;
 use crate::codec::{DecodeError, Plain, Reader, Sink};
 
 /// The built-in codec of a type, whose name is not known where it is used.
@@ -51,7 +52,8 @@ fn read<P: for<'a> Plain<'a> + 'static>(
     Ok(())
 }
 
-/// All that are listed: scalars; lists, options, pairs and triples of one of them; and what goes by a key.
+/// All that are listed: scalars; lists, options, pairs and triples of one of them; what goes by a key; and what is encoded
+/// already.
 fn list() -> FxHashMap<TypeId, Listed> {
     let mut list = FxHashMap::default();
     macro_rules! add {
@@ -72,5 +74,6 @@ fn list() -> FxHashMap<TypeId, Listed> {
     add_all_of!(bool, u8, i8, u16, i16, u32, i32, u64, i64, usize, isize, u128, i128, f32, f64, String);
     add_keyed_by!(u8, u32, u64, i64, usize, String);
     add!((), Vec<Vec<u8>>, Option<Vec<u8>>);
+    list.insert(TypeId::of::<RawItem>(), Listed::RAW);
     list
 }

@@ -6,6 +6,7 @@
 mod bytes;
 mod copied;
 mod listed;
+mod raw;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use facet::Facet;
 pub(crate) use self::bytes::{Bytes, LENGTH as BYTES_LENGTH};
 use self::copied::Copied;
 use self::listed::Listed;
+pub use self::raw::RawItem;
 use super::known::known;
 use super::{DecodeError, EncodeError, HandleError, Handles, Reader, Sink, reflect};
 

@@ -27,10 +27,9 @@ pub(crate) fn start(
     begin(session, link, dispatch)
 }
 
-fn begin(mut session: Session, mut link: Link, dispatch: Arc<dyn Dispatch>) -> io::Result<Arc<Engine>> {
-    session.start(&mut *link.transmit);
+fn begin(session: Session, link: Link, dispatch: Arc<dyn Dispatch>) -> io::Result<Arc<Engine>> {
     let engine = Engine::new(session, link, dispatch);
-    // The hello is on the link but not yet published.
+    // Publishes the hello.
     engine.with(|_| ());
     let weak = Arc::downgrade(&engine);
     if let Some(lifeline) = engine.signal.lifeline() {

@@ -30,12 +30,7 @@ const TURNS_IN_POLL: u32 = 32;
 ///
 /// # Errors
 /// When the runtime cannot watch the link's descriptors.
-pub(crate) fn start(
-    mut session: Session,
-    mut link: Link,
-    dispatch: Arc<dyn Dispatch>,
-) -> io::Result<Arc<Engine>> {
-    session.start(&mut *link.transmit);
+pub(crate) fn start(session: Session, link: Link, dispatch: Arc<dyn Dispatch>) -> io::Result<Arc<Engine>> {
     let signal = Arc::clone(&link.signal);
     let bell = match signal.descriptor() {
         Some(descriptor) => {
@@ -50,7 +45,7 @@ pub(crate) fn start(
         None => None,
     };
     let engine = Engine::new(session, link, dispatch);
-    // The hello is on the link but not yet published.
+    // Publishes the hello.
     engine.with(|_| ());
     let mut task = Task {
         engine: Arc::clone(&engine),

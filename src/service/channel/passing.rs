@@ -61,6 +61,22 @@ impl Departing {
         Ok((encoded, Self(Some(load))))
     }
 
+    /// Takes an end that nobody found in a value; its number is that of those before it.
+    ///
+    /// # Errors
+    /// [`HandleError`] if it cannot be passed on.
+    pub(in crate::service) fn pass(&mut self, end: &Handle) -> Result<(), HandleError> {
+        let load = self.0.get_or_insert_default();
+        let number = u32::try_from(load.ends.len()).map_err(|_| HandleError::Misplaced)?;
+        if !end.take(number) {
+            return Err(HandleError::Taken);
+        }
+        let pairing = pairing(end)?;
+        let wish = pairing.claim(flow(end))?;
+        load.ends.push((pairing, wish));
+        Ok(())
+    }
+
     /// Whether nothing goes along.
     #[inline]
     pub(in crate::service) fn is_empty(&self) -> bool {

@@ -15,8 +15,9 @@ use super::error::{RecvError, TryRecvError};
 use super::inbox::Inbox;
 use super::pairing::{Leave, Pairing};
 use crate::codec::{Handle, HandleError, ItemCodec, Kind, Receiver};
+use crate::service::Connection;
 use crate::service::coop::cooperate;
-use crate::session::{Flow, Metadata};
+use crate::session::{ChannelId, Flow, Metadata};
 
 /// The end of a channel that items are received from.
 ///
@@ -46,6 +47,17 @@ impl<T> Rx<T> {
     pub(super) fn new(pairing: Arc<Pairing>) -> Self {
         let end = Handle::new(Kind::Receiver, Arc::clone(&pairing) as _);
         Self::with(end, pairing)
+    }
+
+    /// An end that has come with a message, without having been in a value.
+    pub(in crate::service) fn arrived(connection: &Connection, channel: ChannelId) -> Self {
+        let pairing = Arc::new(Pairing::arriving(Flow::In));
+        pairing.bind(connection, channel);
+        Self::with(Handle::taken(Kind::Receiver, Arc::clone(&pairing) as _), pairing)
+    }
+
+    pub(in crate::service) fn end(&self) -> &Arc<Handle> {
+        &self.end
     }
 
     fn with(end: Arc<Handle>, pairing: Arc<Pairing>) -> Self {

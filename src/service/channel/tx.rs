@@ -14,8 +14,9 @@ use super::sending::{Sending, SendingAll};
 use super::{Crowd, Departing, Item};
 use crate::codec::{Handle, HandleError, ItemCodec, Kind, Sender};
 use crate::link::Buffer;
+use crate::service::Connection;
 use crate::service::coop::cooperate;
-use crate::session::{Flow, Metadata};
+use crate::session::{ChannelId, Flow, Metadata};
 
 /// The end of a channel that items are sent on.
 ///
@@ -50,6 +51,17 @@ impl<T> Tx<T> {
     pub(super) fn new(pairing: Arc<Pairing>) -> Self {
         let end = Handle::new(Kind::Sender, Arc::clone(&pairing) as _);
         Self::with(end, pairing)
+    }
+
+    /// An end that has come with a message, without having been in a value.
+    pub(in crate::service) fn arrived(connection: &Connection, channel: ChannelId) -> Self {
+        let pairing = Arc::new(Pairing::arriving(Flow::Out));
+        pairing.bind(connection, channel);
+        Self::with(Handle::taken(Kind::Sender, Arc::clone(&pairing) as _), pairing)
+    }
+
+    pub(in crate::service) fn end(&self) -> &Arc<Handle> {
+        &self.end
     }
 
     fn with(end: Arc<Handle>, pairing: Arc<Pairing>) -> Self {

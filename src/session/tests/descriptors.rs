@@ -108,7 +108,8 @@ fn they_come_with_their_call_and_with_its_answer() {
 
 #[test]
 fn a_request_that_nobody_takes_leaves_none_open() {
-    let ends: [(&str, fn(&mut [Peer; 2], CallId)); 3] = [
+    type Ends = fn(&mut [Peer; 2], CallId);
+    let ends: [(&str, Ends); 3] = [
         ("it is cancelled", |[one, _], call| one.session.cancel(call, &mut one.out)),
         ("the caller's side ends", |[one, _], _| one.session.close(CloseReason::Local, &mut one.out)),
         ("the other side ends", |[_, other], _| {
