@@ -142,7 +142,9 @@ impl Connection {
             Err(failure) => return StartCall::Refused(Answer::Failure(failure)),
         };
         let options = Options::of(call.deadline, call.metadata, &declared, now);
-        if let Err(error) = out.check_descriptors(call.descriptors.len()) {
+        if !call.descriptors.is_empty()
+            && let Err(error) = out.check_descriptors(call.descriptors.len())
+        {
             return StartCall::Refused(Answer::Failure(Failure::Descriptors(error)));
         }
         if let Some(refused) = refused(call, options.as_ref(), &self.limits) {

@@ -79,7 +79,9 @@ impl Outlet {
         if let Some(gone) = &self.gone {
             return Poll::Ready(Err(gone.clone()));
         }
-        if let Err(error) = out.check_descriptors(run.descriptors.len()) {
+        if !run.descriptors.is_empty()
+            && let Err(error) = out.check_descriptors(run.descriptors.len())
+        {
             return Poll::Ready(Err(Gone::Descriptors(error)));
         }
         let (length, cost) = (run.body.length(), run.cost());

@@ -186,29 +186,33 @@ fn an_answer_that_nobody_takes_leaves_none_open() {
 
 #[test]
 fn an_answer_that_waits_for_room_keeps_its_own() {
-    let mut peers = open_on(Shape::NARROW, Limits::default());
-    let (mut reader, fd) = pipe();
-    let calls = [0; 6].map(|_| peers[0].pass(&ECHO, b"", &[]));
-    // It takes several rounds on so narrow a link.
-    let mut served = Vec::new();
-    while served.len() < calls.len() {
-        deliver(&mut peers, now());
-        served.extend(std::iter::from_fn(|| peers[1].serve()));
+    // For bytes, and for descriptors: three answers fit, and one.
+    for (shape, count) in [(Shape::NARROW, 1), (Shape::WIDE, 40)] {
+        let mut peers = open_on(shape, Limits::default());
+        let (mut reader, fd) = pipe();
+        let calls = [0; 12].map(|_| {
+            let call = peers[0].pass(&ECHO, b"", &[]);
+            deliver(&mut peers, now());
+            assert_eq!(peers[1].serve(), Some((call, 0)));
+            call
+        });
+        for call in calls {
+            assert!(peers[1].answer(call, &[7; 50], &vec![fd.as_fd(); count]));
+            // In vain, as often as not.
+            peers[1].settle();
+        }
+        drop(fd);
+        for call in calls {
+            while peers[0].receive(now()) {}
+            peers[1].settle();
+            let answer = peers[0].session.poll_answer(call, None);
+            let Poll::Ready(Answer::Response(response)) = answer else { panic!("{answer:?}") };
+            is_open(&mut reader);
+            let mut attached = response.attached.expect("they have come along");
+            assert_eq!(attached.descriptors.take().unwrap().len(), count);
+        }
+        is_closed(&mut reader);
     }
-    for call in calls {
-        assert!(peers[1].answer(call, &[7; 50], &[fd.as_fd()]));
-    }
-    drop(fd);
-    for call in calls {
-        deliver(&mut peers, now());
-        let Poll::Ready(Answer::Response(response)) = peers[0].session.poll_answer(call, None) else {
-            panic!()
-        };
-        is_open(&mut reader);
-        let mut attached = response.attached.expect("they have come along");
-        assert_eq!(attached.descriptors.take().unwrap().len(), 1);
-    }
-    is_closed(&mut reader);
 }
 
 #[test]
