@@ -29,8 +29,9 @@ use super::options::Declaration;
 use super::wire::Reader;
 use super::{ChannelId, CloseReason, Declared, Failure, Flow, Limits, Metadata, Role, Rule, Wish};
 use inlet::Inlet;
-pub(crate) use items::{DESCRIPTOR as ITEM_DESCRIPTOR, LENGTH as ITEM_LENGTH, OVERHEAD as ITEM_OVERHEAD};
-pub(crate) use items::{Gone, ItemRun, Items, Received};
+#[cfg(feature = "tokio")]
+pub(crate) use items::DESCRIPTOR as ITEM_DESCRIPTOR;
+pub(crate) use items::{Gone, ItemRun, Items, LENGTH as ITEM_LENGTH, OVERHEAD as ITEM_OVERHEAD, Received};
 use outlet::Outlet;
 
 /// The channels of a connection.
