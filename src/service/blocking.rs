@@ -8,8 +8,10 @@ use super::flight::Flight;
 use super::private::Arguments;
 use super::response::outcome;
 use super::scope::Scope;
+use super::trace;
 use super::{CallError, Connection, Context};
-use crate::session::Metadata;
+use crate::codec::Message;
+use crate::session::{CallRequest, Metadata, Started};
 
 /// What goes along with every call of a blocking client.
 ///
@@ -51,6 +53,11 @@ impl CallOptions {
         self
     }
 
+    /// When a call that is made now must be done.
+    fn until(&self) -> Option<Instant> {
+        self.deadline.and_then(|time| Instant::now().checked_add(time))
+    }
+
     /// Sends `metadata` along with each call.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
@@ -67,11 +74,42 @@ pub(super) fn call<A: Arguments>(
     arguments: A,
 ) -> Result<A::Output, CallError<A::Error>> {
     let encoded = Departing::encode(arguments);
-    let (body, departing) = encoded.map_err(|error| CallError::unencodable(&error))?;
+    let (body, mut departing) = encoded.map_err(|error| CallError::unencodable(&error))?;
+    if connection.concerns_calls() || options.scope.is_some() || trace::is_wanted() {
+        return fly(connection, options, departing, &body);
+    }
+    let calls = connection.calls();
+    let started = calls.start_blocking(&CallRequest {
+        connection: connection.id(),
+        method: A::method().into(),
+        body: &body,
+        metadata: &options.metadata,
+        channels: &departing.wishes(),
+        descriptors: &departing.descriptors(),
+        deadline: options.until(),
+    });
+    let answer = match started {
+        Ok(Started { call, first_channel }) => {
+            departing.bind(connection, first_channel);
+            calls.answer_blocking(call)
+        }
+        Err(answer) => answer,
+    };
+    outcome::<A>(connection, answer)
+}
+
+/// The same where there is more to it than the call itself.
+#[cold]
+fn fly<A: Arguments>(
+    connection: &Connection,
+    options: &CallOptions,
+    departing: Departing,
+    body: &Message<A>,
+) -> Result<A::Output, CallError<A::Error>> {
     let mut flight = Flight::new(connection, departing);
     flight.metadata.clone_from(&options.metadata);
     flight.scope.clone_from(&options.scope);
-    flight.deadline = options.deadline.and_then(|time| Instant::now().checked_add(time));
-    let answer = flight.block(A::method().into(), &body);
+    flight.deadline = options.until();
+    let answer = flight.block(A::method().into(), body);
     outcome::<A>(flight.over(), answer)
 }

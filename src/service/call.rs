@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::channel::Departing;
@@ -13,7 +13,7 @@ use super::private::Arguments;
 use super::response::{self, outcome};
 use super::{CallError, Connection, Response};
 use crate::codec::{EncodeError, Message};
-use crate::session::{Answer, Metadata};
+use crate::session::Metadata;
 
 /// A call: lazy, configured before it is awaited.
 ///
@@ -90,8 +90,10 @@ impl<'a, A: Arguments> Call<'a, A> {
     /// # Cancel safety
     /// As for the call itself: dropping this cancels it.
     pub async fn response(mut self) -> Result<Response<A::Output>, CallError<A::Error>> {
-        let answer = poll_fn(|cx| cooperate(cx, |cx| self.poll_answer(cx))).await?;
-        response::response::<A>(self.flight.over(), answer)
+        let Self { flight, body } = &mut self;
+        let body = body.as_ref().map_err(CallError::unencodable)?;
+        let answer = poll_fn(|cx| cooperate(cx, |cx| flight.poll(A::method().into(), body, cx))).await;
+        response::response::<A>(flight.over(), answer)
     }
 
     /// Like [`response`](Self::response), on this thread and without a runtime.
@@ -104,14 +106,6 @@ impl<'a, A: Arguments> Call<'a, A> {
         let answer = flight.block(A::method().into(), &body);
         response::response::<A>(flight.over(), answer)
     }
-
-    #[inline]
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Answer, CallError<A::Error>>> {
-        match &self.body {
-            Ok(body) => self.flight.poll(A::method().into(), body, cx).map(Ok),
-            Err(error) => Poll::Ready(Err(CallError::unencodable(error))),
-        }
-    }
 }
 
 impl<A: Arguments> Future for Call<'_, A> {
@@ -120,8 +114,12 @@ impl<A: Arguments> Future for Call<'_, A> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Most answers come within the poll that looks for them.
         cooperate(cx, |cx| {
-            let call = &mut *self;
-            call.poll_answer(cx).map(|answer| outcome::<A>(call.flight.over(), answer?))
+            let Self { flight, body } = &mut *self;
+            let answer = match body {
+                Ok(body) => ready!(flight.poll(A::method().into(), body, cx)),
+                Err(error) => return Poll::Ready(Err(CallError::unencodable(error))),
+            };
+            Poll::Ready(outcome::<A>(flight.over(), answer))
         })
     }
 }

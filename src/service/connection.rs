@@ -67,6 +67,12 @@ impl Connection {
         self.renewal.as_deref()
     }
 
+    /// Whether it has calls over it take something over from another, or go on over another session.
+    #[inline]
+    pub(super) fn concerns_calls(&self) -> bool {
+        self.renewal.is_some() || self.scope.is_some()
+    }
+
     /// A connection that its session keeps, whoever holds this.
     pub(super) fn kept_by_session(session: Session, id: u32) -> Self {
         Self { id, ..Self::root(session) }

@@ -118,11 +118,13 @@ impl<'a> Flight<'a> {
             if let Some(renewable) = &mut self.renewable
                 && let Some(lost) = ready!(renewable.poll_renewed(cx))
             {
-                return Poll::Ready(self.done(lost));
+                self.done(&lost);
+                return Poll::Ready(lost);
             }
             let answer = ready!(self.attempt(method, body, cx));
-            if !self.may_repeat(method, &answer) {
-                return Poll::Ready(self.done(answer));
+            if self.renewable.is_none() || !self.may_repeat(method, &answer) {
+                self.done(&answer);
+                return Poll::Ready(answer);
             }
             self.renew(answer);
         }
@@ -134,8 +136,11 @@ impl<'a> Flight<'a> {
         self.begin(method, body);
         loop {
             let answer = self.attempt_blocking(method, body);
-            if !self.may_repeat(method, &answer) || !self.renew_blocking() {
-                return self.done(answer);
+            let repeats =
+                self.renewable.is_some() && self.may_repeat(method, &answer) && self.renew_blocking();
+            if !repeats {
+                self.done(&answer);
+                return answer;
             }
         }
     }
@@ -199,21 +204,20 @@ impl<'a> Flight<'a> {
     }
 
     #[inline]
-    fn done(&mut self, answer: Answer) -> Answer {
-        if let Some(span) = &mut self.span {
-            span.answered(&answer);
-        }
+    fn done(&mut self, answer: &Answer) {
         self.state = State::Done;
-        answer
+        if let Some(span) = &mut self.span {
+            span.answered(answer);
+        }
     }
 
     /// Whether it may be made again over another session. If ends of channels or
     /// descriptors were passed on they are gone with the first.
-    #[inline]
+    #[cold]
     fn may_repeat(&self, method: Callee<'_>, answer: &Answer) -> bool {
         match answer {
             Answer::Disconnected { maybe_executed, .. } => {
-                self.renewable.is_some() && !self.passed && (!maybe_executed || method.is_idempotent())
+                !self.passed && (!maybe_executed || method.is_idempotent())
             }
             Answer::Response(_) | Answer::Failure(_) => false,
         }

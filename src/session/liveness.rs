@@ -16,7 +16,8 @@ use crate::link::{Frame, Header, Kind, Transmit};
 pub struct Keepalive {
     /// How long the peer may be silent. Anything that comes from it counts as life.
     pub silence: Duration,
-    /// How long it may take to answer.
+    /// How long it may take to answer. A peer answers when no handler keeps the thread that looks after its session: those that
+    /// compute for long, or block, are for tasks of their own, `#[transom(spawn)]`.
     pub timeout: Duration,
 }
 

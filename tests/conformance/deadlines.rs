@@ -174,7 +174,7 @@ pub async fn r8_a_call_back_on_a_virtual_connection_has_the_time_that_is_left(li
 
 pub async fn r8_what_a_handler_has_begun_ends_with_its_time(link: Link) {
     let mut trial = trial(link).await;
-    let error = trial.asks.forever().deadline(Duration::from_millis(100)).await;
+    let error = trial.asks.forever().deadline(SECOND).await;
     assert_eq!(error, Err(CallError::DeadlineExceeded));
     assert_eq!(
         trial.ended.recv().await,
@@ -207,7 +207,7 @@ pub async fn r8_deadlines_go_through_proxies(link: Link) {
 pub async fn r8_an_idle_session_ends(link: Link) {
     // Each side asks whether the other is alive meanwhile: that counts as nothing.
     let alive = Keepalive { silence: Duration::from_millis(10), timeout: Duration::from_secs(20) };
-    let options = Options::new().idle_timeout(Duration::from_millis(100)).keepalive(alive);
+    let options = Options::new().idle_timeout(SECOND).keepalive(alive);
     let scene = Scene::with(link, options.clone(), (), TimesServer::new(Clock)).await;
     let client: TimesClient = scene.client.client();
     assert_eq!(client.left().await, Ok(None));

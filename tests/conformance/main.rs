@@ -201,6 +201,7 @@ on_every_link! {
         c3_an_opener_serves_raw,
     }
     tracing::{
+        d3_a_call_and_its_handler_are_one_trace,
         d3_calls_within_a_call_are_part_of_its_trace,
         d3_a_trace_goes_through_a_proxy,
         d3_spans_tell_how_a_call_ended,

@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs a test, on a runtime of its own.
 pub fn run(test: impl Future<Output = ()>) {
+    crate::tracing::install();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("it takes no time at all") });

@@ -78,7 +78,7 @@ pub(crate) async fn a_frozen_cell_is_given_up() {
     let host = Host::new();
     for spawn in [spawn, spawn_without_shm] {
         let short = Duration::from_millis(50);
-        let keepalive = Keepalive { silence: short, timeout: Duration::from_secs(1) };
+        let keepalive = Keepalive { silence: short, timeout: Duration::from_secs(2) };
         let spawn = spawn(&host, "worker").options(Options::new().keepalive(keepalive)).exit_deadline(short);
         let cell = soon(spawn.start()).await.expect("a cell");
         let process = Other::new(cell.pid().expect("it lives"));

@@ -31,9 +31,8 @@ impl Channels {
         io: &mut Io,
         out: &mut dyn Transmit,
     ) -> Result<(), Rule> {
-        let (id, kind) = (frame.header.id, frame.header.kind);
-        let answer = |kind| self.header(kind, id);
-        let (credit, reset) = (answer(Kind::Credit), answer(Kind::Reset));
+        let (id, kind, connection) = (frame.header.id, frame.header.kind, self.connection);
+        let answer = |kind| Header { connection, id, ..Header::new(kind) };
         let ended = match (self.table.get_mut(&id), kind) {
             (None, _) => return self.stale(id),
             (Some(Channel::In(inlet)), Kind::Item) => return inlet.items(frame, io),
@@ -43,19 +42,19 @@ impl Channels {
                     _ => Err(Gone::Reset),
                 };
                 // What waits to be said to its sender is of no use any more.
-                io.outbox.take_back(credit);
-                io.outbox.take_back(reset);
+                io.outbox.take_back(answer(Kind::Credit));
+                io.outbox.take_back(answer(Kind::Reset));
                 inlet.ended(end, io)
             }
             (Some(Channel::In(inlet)), Kind::Starved) => {
-                inlet.starved(read_grant(&frame.payload)?, credit, io, out);
+                inlet.starved(read_grant(&frame.payload)?, answer(Kind::Credit), io, out);
                 return Ok(());
             }
             (Some(Channel::Out(outlet)), Kind::Credit) => {
                 outlet.hear(read_grant(&frame.payload)?, io);
                 return Ok(());
             }
-            (Some(Channel::Out(outlet)), Kind::Reset) => outlet.say_last(reset, &[], io, out),
+            (Some(Channel::Out(outlet)), Kind::Reset) => outlet.say_last(answer(Kind::Reset), &[], io, out),
             (Some(_), _) => return Err(Rule::ChannelForm),
         };
         if let Some(declarer) = ended {
