@@ -30,7 +30,7 @@ pub use bytes::{Reader, Sink};
 pub(crate) use describe::{describe, types_hash};
 use elements::Bodiless;
 pub use handles::{FileDescriptor, HandleError, Handles, Receiver, Sender};
-pub(crate) use handles::{Handle, Kind};
+pub(crate) use handles::{Handle, Kind, Numbered};
 pub(crate) use item::ItemCodec;
 pub use item::RawItem;
 #[cfg(feature = "tokio")]

@@ -128,8 +128,7 @@ fn session_with(limits: Limits, role: Role) -> Session {
 }
 
 fn request<'a>(method: &'static Method, body: &'a &'a [u8]) -> CallRequest<'a> {
-    let (method, metadata) = (method.into(), Metadata::empty());
-    CallRequest { connection: 0, method, body, metadata, channels: &[], descriptors: &[], deadline: None }
+    CallRequest::plain(method.into(), body)
 }
 
 fn bytes(answer: Answer) -> Vec<u8> {

@@ -54,22 +54,8 @@ pub(crate) trait Transmit: Send {
         }
     }
 
-    /// Completes the reserved frame like [`commit`](Self::commit), and sends descriptors with it, if there are any.
-    ///
-    /// # Errors
-    /// [`NotPassed`]: nothing has gone, and what was reserved is void. Whoever waits for room then asks
-    /// [`has_room_for`](Self::has_room_for).
-    fn commit_with(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
-        if descriptors.is_empty() {
-            self.commit(header);
-            return Ok(());
-        }
-        self.check_descriptors(descriptors.len())?;
-        self.commit_passing(header, descriptors)
-    }
-
-    /// The part of [`commit_with`](Self::commit_with) that is each link's own: there are descriptors, not too many, and they
-    /// can go with frames.
+    /// The part of `commit_with` that is each link's own: there are descriptors, not too many, and they can go with
+    /// frames.
     ///
     /// # Errors
     /// As there.
@@ -115,6 +101,27 @@ pub(crate) trait Transmit: Send {
     /// A credit cell of the peer's, which grants to this side.
     fn peer_cell(&self, _index: u32) -> Option<PeerWord<'_>> {
         None
+    }
+}
+
+impl dyn Transmit + '_ {
+    /// Completes the reserved frame like [`commit`](Transmit::commit), and sends descriptors with it, if there are any.
+    ///
+    /// # Errors
+    /// [`NotPassed`]: nothing has gone, and what was reserved is void. Whoever waits for room then asks
+    /// [`has_room_for`](Transmit::has_room_for).
+    #[inline]
+    pub(crate) fn commit_with(
+        &mut self,
+        header: &Header,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), NotPassed> {
+        if descriptors.is_empty() {
+            self.commit(header);
+            return Ok(());
+        }
+        self.check_descriptors(descriptors.len())?;
+        self.commit_passing(header, descriptors)
     }
 }
 

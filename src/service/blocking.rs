@@ -84,7 +84,7 @@ pub(super) fn call<A: Arguments>(
         method: A::method().into(),
         body: &body,
         metadata: &options.metadata,
-        channels: &departing.wishes(),
+        channels: departing.wishes(),
         descriptors: &departing.descriptors(),
         deadline: options.until(),
     });

@@ -155,7 +155,7 @@ impl<'a> Flight<'a> {
                 method,
                 body,
                 metadata: &self.metadata,
-                channels: &self.departing.wishes(),
+                channels: self.departing.wishes(),
                 descriptors: &self.departing.descriptors(),
                 deadline: self.deadline,
             };
@@ -176,7 +176,7 @@ impl<'a> Flight<'a> {
             method,
             body,
             metadata: &self.metadata,
-            channels: &self.departing.wishes(),
+            channels: self.departing.wishes(),
             descriptors: &self.departing.descriptors(),
             deadline: self.deadline,
         });

@@ -173,7 +173,7 @@ impl Incoming {
             None => Metadata::empty(),
         };
         let descriptors = &departing.descriptors();
-        let outcome = Outcome { body, metadata, channels: &channels, descriptors };
+        let outcome = Outcome { body, metadata, channels, descriptors };
         let first = self.request.reply.respond(outcome);
         first.into_iter().for_each(|first| departing.bind(&connection, first));
         if let Some(mut span) = self.span {

@@ -26,6 +26,22 @@ pub(crate) struct CallRequest<'a> {
     pub(crate) deadline: Option<Instant>,
 }
 
+impl<'a> CallRequest<'a> {
+    /// A call on the root connection with nothing besides.
+    #[cfg(any(fuzzing, test))]
+    pub(crate) fn plain(method: Callee<'a>, body: &'a dyn Body) -> Self {
+        let metadata = Metadata::empty();
+        Self { connection: 0, method, body, metadata, channels: &[], descriptors: &[], deadline: None }
+    }
+
+    /// How many descriptors are to go along.
+    #[inline]
+    pub(super) fn descriptor_count(&self) -> u32 {
+        // Of more than a few the link does not hear.
+        u32::try_from(self.descriptors.len()).unwrap_or(u32::MAX)
+    }
+}
+
 /// A channel that a message is to declare.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish {

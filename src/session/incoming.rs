@@ -24,7 +24,7 @@ pub(super) struct Incoming {
     /// The highest ID seen.
     highest: u64,
     /// How many descriptors have come with those below.
-    descriptors: usize,
+    descriptors: u32,
     /// Requests that are not answered yet: each is one of those in flight.
     requests: FxHashMap<u64, Request>,
     /// The methods that the peer has bound.
@@ -35,7 +35,7 @@ pub(super) struct Incoming {
 struct Request {
     deadline: Option<Instant>,
     /// How many descriptors have come with it.
-    descriptors: usize,
+    descriptors: u32,
     /// Its caller is out of time.
     expired: bool,
     /// Its answer waits for room in the link.
@@ -122,7 +122,8 @@ impl Connection {
             Stage::Over { .. } => return Ok(()),
             Stage::Opening | Stage::Asked => return Err(Rule::Connection),
         }
-        let (id, descriptors) = (frame.header.id, frame.descriptors.sent());
+        // At most what goes with one frame.
+        let (id, descriptors) = (frame.header.id, frame.descriptors.sent() as u32);
         if !self.role.other().owns(id) {
             return Err(Rule::RequestParity);
         }
@@ -340,7 +341,7 @@ impl Connection {
         let mut bytes = Buffer::new();
         bytes.resize(length, 0);
         write(&mut bytes);
-        io.outbox.keep_passing(header, along.declared, bytes, own);
+        io.outbox.keep(header, along.declared, bytes, own);
         if let Some(request) = self.incoming.requests.get_mut(&header.id) {
             request.answered = true;
         }

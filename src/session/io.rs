@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use super::cells::Cells;
 use super::machine::register;
-use super::outbox::{NotNow, Outbox};
+use super::outbox::{Along, NotNow, Outbox};
 use super::timers::Timers;
 use super::{CallId, ChannelId, Inbound, OpenRequest, Role, Work};
 use crate::link::Transmit;
@@ -80,11 +80,11 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Somebody waits to send a message of this length, with so many descriptors.
+    /// Somebody waits to send a message of this length, and what goes along with it.
     pub(super) fn wait_for(
         &mut self,
         length: usize,
-        descriptors: usize,
+        along: Along<'_>,
         why: NotNow,
         outbox: &Outbox,
         out: &dyn Transmit,
@@ -97,8 +97,8 @@ impl Room {
             }
             NotNow::NoRoom | NotNow::TooLong => self.waits_for(length),
             NotNow::NoPlace => {
-                self.descriptors =
-                    Some(self.descriptors.map_or(descriptors, |fewest| fewest.min(descriptors)));
+                let count = along.descriptors.len();
+                self.descriptors = Some(self.descriptors.map_or(count, |fewest| fewest.min(count)));
             }
             NotNow::Never(_) => {}
         }

@@ -98,10 +98,10 @@ impl Limits {
 
     /// The most descriptors in requests in flight on a connection, for each direction.
     #[inline]
-    pub(super) fn descriptors(&self) -> usize {
+    pub(super) fn descriptors(&self) -> u32 {
         /// For each request that may be in flight.
         const EACH: u32 = 4;
-        MOST_DESCRIPTORS.max(self.requests.saturating_mul(EACH) as usize)
+        self.requests.saturating_mul(EACH).max(MOST_DESCRIPTORS as u32)
     }
 
     /// The most bytes of a message of this kind. Metadata that stands by itself need not be within the payload.

@@ -145,7 +145,7 @@ impl Outbox {
         let sent = self.is_empty()
             && self.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_ok();
         if !sent {
-            self.keep(header, &[], Buffer::copy_of(bytes));
+            self.keep_plain(header, bytes);
         }
         sent
     }
@@ -157,46 +157,56 @@ impl Outbox {
             Some(message) => message.bytes = Buffer::copy_of(bytes),
             None => {
                 if self.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_err() {
-                    self.keep(header, &[], Buffer::copy_of(bytes));
+                    self.keep_plain(header, bytes);
                 }
             }
         }
     }
 
-    /// Keeps a message that is to go out when there is room, and declares these channels.
-    pub(super) fn keep(&mut self, header: Header, declared: &[Declaration], bytes: Buffer) {
-        self.waiting.push_back(Message::new(header, declared, bytes));
+    /// Writes a message into the link, or keeps it if it is too long for one frame; whether it is in the link.
+    ///
+    /// # Errors
+    /// [`NotNow`]; nothing has changed.
+    #[inline]
+    pub(super) fn begin(
+        &mut self,
+        header: Header,
+        along: Along<'_>,
+        length: usize,
+        out: &mut dyn Transmit,
+        write: impl Fn(&mut [u8]),
+    ) -> Result<bool, NotNow> {
+        match self.try_send_with(header, along, length, out, &write) {
+            Ok(()) => return Ok(true),
+            Err(NotNow::TooLong) => {}
+            Err(why) => return Err(why),
+        }
+        let mut bytes = Buffer::new();
+        bytes.resize(length, 0);
+        write(&mut bytes);
+        let mut message = Message::new(header, along.declared, bytes, Vec::new());
+        if !along.descriptors.is_empty() {
+            // So nothing keeps them, and whoever sends them learns whether they go.
+            message.advance_with(along.descriptors, out)?;
+        }
+        self.waiting.push_back(message);
+        Ok(false)
     }
 
-    /// Like [`keep`](Self::keep), and these descriptors are to go along.
-    pub(super) fn keep_passing(
+    /// Keeps a message that is to go out when there is room, with what goes along.
+    pub(super) fn keep(
         &mut self,
         header: Header,
         declared: &[Declaration],
         bytes: Buffer,
         descriptors: Vec<OwnedFd>,
     ) {
-        self.waiting.push_back(Message { descriptors, ..Message::new(header, declared, bytes) });
+        self.waiting.push_back(Message::new(header, declared, bytes, descriptors));
     }
 
-    /// Keeps a message that was too long, as [`keep`](Self::keep) does. If descriptors are to go along, its first frame goes
-    /// now: so nothing keeps them, and whoever sends them learns whether they go.
-    ///
-    /// # Errors
-    /// [`NotNow`]; nothing has changed.
-    pub(super) fn keep_long(
-        &mut self,
-        header: Header,
-        along: Along<'_>,
-        bytes: Buffer,
-        out: &mut dyn Transmit,
-    ) -> Result<(), NotNow> {
-        let mut message = Message::new(header, along.declared, bytes);
-        if !along.descriptors.is_empty() {
-            message.advance_with(along.descriptors, out)?;
-        }
-        self.waiting.push_back(message);
-        Ok(())
+    /// Keeps a message that nothing goes along with.
+    fn keep_plain(&mut self, header: Header, bytes: &[u8]) {
+        self.keep(header, &[], Buffer::copy_of(bytes), Vec::new());
     }
 
     /// Takes back all messages of this kind, connection and ID of which nothing has been sent; whether there was any.
@@ -252,9 +262,9 @@ impl Outbox {
 }
 
 impl Message {
-    fn new(header: Header, declared: &[Declaration], bytes: Buffer) -> Self {
+    fn new(header: Header, declared: &[Declaration], bytes: Buffer, descriptors: Vec<OwnedFd>) -> Self {
         let declares = declared.first().zip(declared.last()).map(|(first, last)| (first.id, last.id));
-        Self { header, bytes, sent: 0, declares, descriptors: Vec::new() }
+        Self { header, bytes, sent: 0, declares, descriptors }
     }
 
     /// Whether it is of the same kind, connection and ID.

@@ -17,7 +17,7 @@ use super::{
     Answer, CallId, CallRequest, Callee, CloseReason, Failure, Limits, Response, Role, Rule, StartCall,
     Started,
 };
-use crate::link::{Buffer, Flags, Frame, Header, Kind, Transmit};
+use crate::link::{Flags, Frame, Header, Kind, Transmit};
 
 /// The most bytes of a name in a binding; a name is for people to read.
 const NAME: usize = 255;
@@ -29,7 +29,7 @@ pub(super) struct Outgoing {
     /// Requests whose slot is taken: sent, and not answered yet.
     live: u32,
     /// How many descriptors have gone with them.
-    descriptors: usize,
+    descriptors: u32,
     calls: FxHashMap<u64, Call>,
     /// The methods that the peer has been told of, with their types where calls are forwarded.
     bound: FxHashMap<u64, Option<u64>>,
@@ -46,7 +46,7 @@ struct Call {
     /// Whether it declares channels.
     declares: bool,
     /// How many descriptors have gone with it.
-    descriptors: usize,
+    descriptors: u32,
 }
 
 enum State {
@@ -114,7 +114,7 @@ impl Outgoing {
         });
         io.in_flight.calls -= self.live as usize;
         (self.live, self.descriptors) = (0, 0);
-        self.turns.wake(usize::MAX, &mut io.wakers);
+        self.turns.wake_all(&mut io.wakers);
     }
 
     /// Whether a request under this ID has been made.
@@ -150,9 +150,9 @@ impl Connection {
         if let Some(refused) = refused(call, options.as_ref(), &self.limits) {
             return StartCall::Refused(Answer::Failure(refused));
         }
-        let descriptors = call.descriptors.len();
+        let descriptors = call.descriptor_count();
         if self.outgoing.live >= self.limits.requests
-            || descriptors > 0 && self.outgoing.descriptors + descriptors > self.limits.descriptors()
+            || descriptors > 0 && descriptors > self.free_descriptors()
         {
             return StartCall::Busy;
         }
@@ -177,23 +177,13 @@ impl Connection {
             }
         };
         let along = Along { declared: &declared, descriptors: call.descriptors };
-        let sent = match io.outbox.try_send_with(header, along, length, out, write) {
-            Ok(()) => Ok(true),
-            Err(NotNow::TooLong) => {
-                let mut bytes = Buffer::new();
-                bytes.resize(length, 0);
-                write(&mut bytes);
-                io.outbox.keep_long(header, along, bytes, out).map(|()| false)
-            }
-            Err(why) => Err(why),
-        };
-        let sent = match sent {
+        let sent = match io.outbox.begin(header, along, length, out, write) {
             Ok(sent) => sent,
             Err(NotNow::Never(error)) => {
                 return StartCall::Refused(Answer::Failure(Failure::Descriptors(error)));
             }
             Err(why) => {
-                io.room.wait_for(length, descriptors, why, &io.outbox, out);
+                io.room.wait_for(length, along, why, &io.outbox, out);
                 if !io.room.callers.contains(&self.id) {
                     io.room.callers.push(self.id);
                 }
@@ -235,14 +225,14 @@ impl Connection {
     /// Registers a caller that was told to wait; gives its answer instead if its time is over.
     pub(super) fn wait_turn(
         &mut self,
+        call: &CallRequest<'_>,
         ticket: &mut Option<u64>,
-        deadline: Option<Instant>,
         waker: &Waker,
         io: &mut Io,
     ) -> Option<Answer> {
-        match self.outgoing.turns.wait(ticket, deadline, waker, &mut io.spent) {
+        match self.outgoing.turns.wait(call, ticket, waker, &mut io.spent) {
             Wait::Registered(ticket) => {
-                if let Some(at) = deadline {
+                if let Some(at) = call.deadline {
                     io.timers.set(at, Timer::Turn(self.id, ticket));
                 }
                 None
@@ -261,8 +251,14 @@ impl Connection {
 
     /// Wakes as many of those that wait as may call now.
     pub(super) fn wake_turns(&mut self, io: &mut Io) {
-        let free = self.limits.requests.saturating_sub(self.outgoing.live);
-        self.outgoing.turns.wake(free as usize, &mut io.wakers);
+        let calls = self.limits.requests.saturating_sub(self.outgoing.live);
+        let descriptors = self.free_descriptors();
+        self.outgoing.turns.wake(calls, descriptors, &mut io.wakers);
+    }
+
+    /// How many descriptors more may be in requests in flight.
+    fn free_descriptors(&self) -> u32 {
+        self.limits.descriptors().saturating_sub(self.outgoing.descriptors)
     }
 
     /// The answer to a request, if it is here; else whom to wake when it is, or nobody if its caller is awake.

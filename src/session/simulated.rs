@@ -321,17 +321,7 @@ impl Peer {
         deadline: Option<Instant>,
         now: Instant,
     ) -> StartCall {
-        let metadata = Metadata::empty();
-        let method = method.into();
-        let request = CallRequest {
-            connection: 0,
-            method,
-            body: &bytes,
-            metadata,
-            channels: &[],
-            descriptors: &[],
-            deadline,
-        };
+        let request = CallRequest { deadline, ..CallRequest::plain(method.into(), &bytes) };
         self.session.start_call(&request, || now, &mut self.out)
     }
 

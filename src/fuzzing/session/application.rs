@@ -32,10 +32,9 @@ impl Attacked {
             return;
         }
         let method = [&ECHO, &MISSING, &DIFFERS][usize::from(choice % 3)].into();
-        let (bytes, metadata) = (vec![choice; length], Metadata::empty());
+        let bytes = vec![choice; length];
         let body = &bytes.as_slice();
-        let request =
-            CallRequest { connection, method, body, metadata, channels, descriptors: &[], deadline };
+        let request = CallRequest { connection, channels, deadline, ..CallRequest::plain(method, body) };
         let Peer { session, out, .. } = &mut self.peer;
         match session.start_call(&request, || self.now, out) {
             StartCall::Started(started) => {
@@ -44,7 +43,7 @@ impl Attacked {
             }
             StartCall::Refused(_) => {}
             StartCall::Busy if connection == 0 => {
-                let waits = session.wait_turn(0, &mut self.turn, deadline, Waker::noop()).is_none();
+                let waits = session.wait_turn(&request, &mut self.turn, Waker::noop()).is_none();
                 if waits && choice & 0x40 == 0 {
                     return;
                 }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use super::Pairing;
-use crate::codec::{DecodeError, Encode, EncodeError, Handle, HandleError, Handles, Kind, Message};
+use crate::codec::{DecodeError, Encode, EncodeError, Handle, HandleError, Handles, Kind, Message, Numbered};
 use crate::driver::Arrived;
 use crate::link::{Descriptors, Lost};
 use crate::service::Connection;
@@ -18,8 +18,32 @@ pub(in crate::service) struct Departing(Option<Box<Load>>);
 
 #[derive(Debug, Default)]
 struct Load {
-    ends: Vec<(Arc<Pairing>, Wish)>,
+    /// The pairs whose ends are passed on, and the channels that are to be declared for them.
+    pairings: Vec<Arc<Pairing>>,
+    wishes: Vec<Wish>,
     descriptors: Vec<Arc<Place>>,
+}
+
+impl Load {
+    /// What these handles stand for; they have their numbers as long as what is given besides is held.
+    #[cold]
+    fn of(handles: &Handles) -> Result<(Box<Self>, Numbered<'_>), HandleError> {
+        // Before they are numbered: one that stands for nothing has a number already.
+        let places = handles.descriptors().iter().map(|handle| Place::taken(handle));
+        let mut load = Box::<Self>::default();
+        load.descriptors = places.collect::<Result<_, _>>()?;
+        let numbered = handles.number()?;
+        handles.ends().iter().try_for_each(|end| load.take(end))?;
+        Ok((load, numbered))
+    }
+
+    /// Takes an end that has its number.
+    fn take(&mut self, end: &Handle) -> Result<(), HandleError> {
+        let pairing = pairing(end)?;
+        self.wishes.push(pairing.claim(flow(end))?);
+        self.pairings.push(pairing);
+        Ok(())
+    }
 }
 
 impl Departing {
@@ -43,22 +67,9 @@ impl Departing {
         handles: &Handles,
         encode: impl FnOnce() -> Result<R, EncodeError>,
     ) -> Result<(R, Self), EncodeError> {
-        if handles.is_empty() {
-            return Ok((encode()?, Self::default()));
-        }
-        // Before they are numbered: one that stands for nothing has a number already.
-        let descriptors =
-            handles.descriptors().iter().map(|handle| Place::taken(handle)).collect::<Result<_, _>>()?;
-        let numbered = handles.number()?;
-        let mut load = Box::new(Load { ends: Vec::new(), descriptors });
-        for end in handles.ends() {
-            let pairing = pairing(end)?;
-            let wish = pairing.claim(flow(end))?;
-            load.ends.push((pairing, wish));
-        }
+        let claimed = if handles.is_empty() { None } else { Some(Load::of(handles)?) };
         let encoded = encode()?;
-        drop(numbered);
-        Ok((encoded, Self(Some(load))))
+        Ok((encoded, Self(claimed.map(|(load, _numbered)| load))))
     }
 
     /// Takes an end that nobody found in a value; its number is that of those before it.
@@ -67,14 +78,8 @@ impl Departing {
     /// [`HandleError`] if it cannot be passed on.
     pub(in crate::service) fn pass(&mut self, end: &Handle) -> Result<(), HandleError> {
         let load = self.0.get_or_insert_default();
-        let number = u32::try_from(load.ends.len()).map_err(|_| HandleError::Misplaced)?;
-        if !end.take(number) {
-            return Err(HandleError::Taken);
-        }
-        let pairing = pairing(end)?;
-        let wish = pairing.claim(flow(end))?;
-        load.ends.push((pairing, wish));
-        Ok(())
+        let number = u32::try_from(load.wishes.len()).map_err(|_| HandleError::Misplaced)?;
+        if end.take(number) { load.take(end) } else { Err(HandleError::Taken) }
     }
 
     /// Whether nothing goes along.
@@ -85,13 +90,13 @@ impl Departing {
 
     /// How many bytes more a message is at most because it declares channels.
     pub(in crate::service) fn declared_size(&self) -> usize {
-        self.0.as_ref().map_or(0, |load| 32 * load.ends.len())
+        self.0.as_ref().map_or(0, |load| 32 * load.wishes.len())
     }
 
     /// The channels that the message is to declare.
     #[inline]
-    pub(in crate::service) fn wishes(&self) -> Vec<Wish> {
-        self.0.as_ref().map_or_else(Vec::new, |load| load.ends.iter().map(|&(_, wish)| wish).collect())
+    pub(in crate::service) fn wishes(&self) -> &[Wish] {
+        self.0.as_ref().map_or(&[], |load| &load.wishes)
     }
 
     /// The descriptors in it.
@@ -105,7 +110,7 @@ impl Departing {
     /// descriptors are closed here.
     pub(in crate::service) fn bind(&mut self, connection: &Connection, first: u64) {
         let Some(mut load) = self.0.take() else { return };
-        for (id, (pairing, _)) in (first..).step_by(2).zip(load.ends.drain(..)) {
+        for (id, pairing) in (first..).step_by(2).zip(load.pairings.drain(..)) {
             pairing.bind(connection, ChannelId { connection: connection.id(), id });
         }
     }
@@ -113,7 +118,7 @@ impl Departing {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.ends.drain(..).for_each(|(pairing, _)| pairing.lose());
+        self.pairings.drain(..).for_each(|pairing| pairing.lose());
     }
 }
 

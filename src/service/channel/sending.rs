@@ -37,6 +37,22 @@ impl<T: Item> Encode for One<'_, T> {
     }
 }
 
+/// Appends the encoding of an item to others; what goes along with it.
+#[inline]
+pub(super) fn encode<T: Item>(
+    codec: &ItemCodec<T>,
+    item: &T,
+    into: &mut Vec<u8>,
+) -> Result<Departing, EncodeError> {
+    if !codec.passes() {
+        codec.encode(item, into)?;
+        return Ok(Departing::default());
+    }
+    let mut handles = Handles::new();
+    codec.handles(item, &mut handles);
+    Departing::around(&handles, || codec.encode(item, into)).map(|((), departing)| departing)
+}
+
 /// An item that is being sent.
 pub(super) struct Sending<'t, T> {
     tx: &'t Tx<T>,
@@ -235,10 +251,7 @@ impl Batch {
     fn encode<T: Item>(&mut self, codec: &ItemCodec<T>, item: &T) -> Result<(), SendFailure> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; ITEM_LENGTH]);
-        let mut handles = Handles::new();
-        codec.handles(item, &mut handles);
-        let encoded = Departing::around(&handles, || codec.encode(item, &mut *self.bytes));
-        ((), self.departing) = encoded?;
+        self.departing = encode(codec, item, &mut self.bytes)?;
         let size = self.bytes.len() - start - ITEM_LENGTH;
         let too_large = |_| SendFailure::TooLarge { size: size as u64, limit: u32::MAX.into() };
         let length = u32::try_from(size).map_err(too_large)?;

@@ -7,8 +7,8 @@ use futures_sink::Sink;
 
 use super::error::SendFailure;
 use super::pairing::Leave;
-use super::{Departing, Item, Tx};
-use crate::codec::Handles;
+use super::sending::encode;
+use super::{Item, Tx};
 use crate::link::Buffer;
 use crate::service::coop::cooperate;
 use crate::session::{Flow, ItemRun, Metadata};
@@ -23,10 +23,8 @@ impl<T: Item> Sink<T> for Tx<T> {
 
     fn start_send(self: Pin<&mut Self>, item: T) -> Result<(), SendFailure> {
         let tx = self.get_mut();
-        let (mut bytes, mut handles) = (Buffer::new(), Handles::new());
-        tx.codec().handles(&item, &mut handles);
-        let encoded = Departing::around(&handles, || tx.codec().encode(&item, &mut *bytes));
-        let ((), departing) = encoded?;
+        let mut bytes = Buffer::new();
+        let departing = encode(tx.codec(), &item, &mut bytes)?;
         tx.slot = Some((bytes, departing));
         Ok(())
     }

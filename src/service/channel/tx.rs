@@ -155,7 +155,7 @@ impl<T: Item> Tx<T> {
         self.leave(Leave::Finish(metadata));
     }
 
-    /// Handles the channel at once: the receiver may not get the last items, and learns that it was reset.
+    /// Ends the channel at once: the receiver may not get the last items, and learns that it was reset.
     pub fn reset(mut self) {
         self.leave(Leave::Reset);
     }

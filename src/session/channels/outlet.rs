@@ -5,7 +5,7 @@ use std::task::{Poll, Waker};
 use transom_shm_layout::credit::{Grant, Sender};
 
 use super::{Declarer, Gone, ItemRun};
-use crate::link::{Buffer, Flags, Header, Kind, Transmit};
+use crate::link::{Flags, Header, Kind, Transmit};
 use crate::session::ChannelId;
 use crate::session::io::Io;
 use crate::session::outbox::{Along, NotNow};
@@ -101,21 +101,12 @@ impl Outlet {
         let header = Header { connection, id, flags, method: run.count.into(), ..Header::new(Kind::Item) };
         let write = |place: &mut [u8]| run.body.write(place);
         let along = Along { declared: &[], descriptors: run.descriptors };
-        let sent = match io.outbox.try_send_with(header, along, length, out, write) {
-            Err(NotNow::TooLong) => {
-                let mut bytes = Buffer::new();
-                bytes.resize(length, 0);
-                run.body.write(&mut bytes);
-                io.outbox.keep_long(header, along, bytes, out)
-            }
-            sent => sent,
-        };
-        match sent {
-            Ok(()) => {}
+        match io.outbox.begin(header, along, length, out, write) {
+            Ok(_) => {}
             Err(NotNow::Never(error)) => return Poll::Ready(Err(Gone::Descriptors(error))),
             Err(why) => {
                 if waker.is_some() {
-                    io.room.wait_for(length, run.descriptors.len(), why, &io.outbox, out);
+                    io.room.wait_for(length, along, why, &io.outbox, out);
                     if !std::mem::replace(&mut self.wants_room, true) {
                         io.room.senders.push(channel);
                     }

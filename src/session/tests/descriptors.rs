@@ -10,7 +10,7 @@ use std::task::Wake;
 use super::*;
 use crate::link::{Descriptors, FdError};
 use crate::session::simulated::{DIFFERS, MISSING};
-use crate::session::{CallId, Callee, Failure, Method, Outcome};
+use crate::session::{CallId, Failure, Method, Outcome};
 
 /// A pipe: one end tells when all descriptors of the other have been closed.
 fn pipe() -> (PipeReader, OwnedFd) {
@@ -37,11 +37,7 @@ impl Peer {
         body: &[u8],
         descriptors: &[BorrowedFd<'_>],
     ) -> StartCall {
-        let metadata = Metadata::empty();
-        let method: Callee<'_> = method.into();
-        let (channels, deadline) = (&[][..], None);
-        let request =
-            CallRequest { connection: 0, method, body: &body, metadata, channels, descriptors, deadline };
+        let request = CallRequest { descriptors, ..CallRequest::plain(method.into(), &body) };
         self.session.start_call(&request, Instant::now, &mut self.out)
     }
 
@@ -262,10 +258,12 @@ impl Wake for Wakes {
 }
 
 impl Peer {
-    /// Waits for a turn to call; the ticket.
-    fn wait(&mut self, wakes: &Arc<Wakes>) -> Option<u64> {
+    /// Waits for a turn to call with these; the ticket.
+    fn wait(&mut self, descriptors: &[BorrowedFd<'_>], wakes: &Arc<Wakes>) -> Option<u64> {
+        let body = &b""[..];
+        let request = CallRequest { descriptors, ..CallRequest::plain((&ECHO).into(), &body) };
         let (waker, mut ticket) = (Arc::clone(wakes).into(), None);
-        assert!(self.session.wait_turn(0, &mut ticket, None, &waker).is_none());
+        assert!(self.session.wait_turn(&request, &mut ticket, &waker).is_none());
         ticket
     }
 
@@ -287,7 +285,7 @@ fn who_finds_no_room_for_descriptors_is_woken_for_that_alone() {
     let woken = || wakes.0.load(Ordering::Relaxed);
     peers[0].pass(&ECHO, b"", &most[..60]);
     assert!(matches!(peers[0].try_call(&ECHO, b"", &most[..5]), StartCall::Busy));
-    peers[0].wait(&wakes);
+    peers[0].wait(&most[..5], &wakes);
     // There is room for whatever has none, and for fewer.
     for count in [0, 1, 1, 0] {
         peers[0].pass(&ECHO, b"", &most[..count]);
@@ -313,17 +311,40 @@ fn who_waits_for_room_for_bytes_is_not_held_up_by_who_waits_for_descriptors() {
     peers[0].pass(&ECHO, &[0; 64], &most);
     assert!(matches!(peers[0].try_call(&ECHO, &[0; 64], &most[..1]), StartCall::Busy));
     let wakes = Arc::new(Wakes::default());
-    peers[0].wait(&wakes);
+    peers[0].wait(&most[..1], &wakes);
     for _ in 0..3 {
         peers[0].pass(&ECHO, &[0; 64], &[]);
     }
     assert!(matches!(peers[0].try_call(&ECHO, &[0; 64], &[]), StartCall::Busy));
-    peers[0].wait(&wakes);
+    peers[0].wait(&[], &wakes);
     assert!(peers[0].look());
     assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
     assert!(peers[1].receive(now()));
     assert!(!peers[0].look(), "there is room for either");
     assert_eq!(wakes.0.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn who_waits_until_fewer_descriptors_are_in_flight_holds_up_nobody_without() {
+    let mut peers = open_with(Limits { requests: 2, ..Limits::default() });
+    let (_reader, fd) = pipe();
+    let most = [fd.as_fd(); 64];
+    let calls = [&most[..], &[]].map(|descriptors| peers[0].pass(&ECHO, b"", descriptors));
+    deliver(&mut peers, now());
+    while peers[1].serve().is_some() {}
+    let wakes = [(); 3].map(|()| Arc::<Wakes>::default());
+    let woken = || wakes.each_ref().map(|wakes| wakes.0.load(Ordering::Relaxed));
+    for (count, wakes) in [2, 1, 0].into_iter().zip(&wakes) {
+        assert!(matches!(peers[0].try_call(&ECHO, b"", &most[..count]), StartCall::Busy));
+        peers[0].wait(&most[..count], wakes);
+    }
+    for (call, then) in calls.into_iter().rev().zip([[0, 0, 1], [1, 1, 1]]) {
+        assert!(peers[1].answer(call, b"", &[]));
+        peers[1].settle();
+        assert!(peers[0].receive(now()));
+        peers[0].look();
+        assert_eq!(woken(), then);
+    }
 }
 
 #[test]
@@ -340,7 +361,7 @@ fn no_more_are_in_requests_in_flight_than_may_be() {
         assert_eq!(peers[1].serve().map(|(_, count)| count), Some(count));
     }
     assert!(matches!(peers[0].try_call(&ECHO, b"", &most[..1]), StartCall::Busy));
-    let ticket = peers[0].wait(&wakes);
+    let ticket = peers[0].wait(&most[..1], &wakes);
     assert!(!peers[0].look(), "it waits for no room");
     peers[0].pass(&ECHO, b"", &[]);
     assert!(peers[1].answer(calls[1], b"", &[]));

@@ -12,7 +12,7 @@ fn begun(header: Header, declared: &[Declaration]) -> (Outbox, Sender) {
     let capacity = 3 * (Header::LEN + 64) + Header::LEN + 16;
     let [Peer { mut out, .. }, _] = pair(Shape { capacity, ..Shape::NARROW }, Limits::default());
     let mut outbox = Outbox::default();
-    outbox.keep(header, declared, Buffer::copy_of(&[7; 500]));
+    outbox.keep(header, declared, Buffer::copy_of(&[7; 500]), Vec::new());
     assert!(outbox.next_sent(&mut out).is_none());
     (outbox, out)
 }
@@ -75,12 +75,12 @@ fn a_message_in_fragments_lets_pass_what_does_not_depend_on_it() {
 fn nothing_overtakes_more_than_one_message_or_one_that_has_not_begun() {
     let small = header(Kind::Call, 4, 1);
     let (mut outbox, mut out) = begun(header(Kind::Call, 0, 1), &[]);
-    outbox.keep(header(Kind::Cancel, 0, 1), &[], Buffer::new());
+    outbox.keep(header(Kind::Cancel, 0, 1), &[], Buffer::new(), Vec::new());
     assert_eq!(outbox.try_send(small, 0, &mut out, |_| {}), Err(NotNow::Behind));
     let [Peer { mut out, .. }, _] = pair(Shape::NARROW, Limits::default());
     let mut outbox = Outbox::default();
     assert_eq!(outbox.try_send(small, 65, &mut out, |_| {}), Err(NotNow::TooLong));
-    outbox.keep(header(Kind::Call, 0, 1), &[], Buffer::copy_of(&[7; 500]));
+    outbox.keep(header(Kind::Call, 0, 1), &[], Buffer::copy_of(&[7; 500]), Vec::new());
     assert_eq!(outbox.try_send(small, 65, &mut out, |_| {}), Err(NotNow::Behind));
     assert_eq!(outbox.try_send(small, 0, &mut out, |_| {}), Err(NotNow::Behind));
     assert!(outbox.take_back(header(Kind::Call, 0, 1)) && outbox.is_empty());
@@ -90,9 +90,9 @@ fn nothing_overtakes_more_than_one_message_or_one_that_has_not_begun() {
 #[test]
 fn what_has_begun_is_not_taken_back() {
     let (mut outbox, _) = begun(header(Kind::Item, 2, 5), &[]);
-    outbox.keep(header(Kind::Item, 2, 5), &[], Buffer::new());
-    outbox.keep(header(Kind::End, 2, 5), &[], Buffer::new());
-    outbox.keep(header(Kind::Item, 4, 5), &[], Buffer::new());
+    outbox.keep(header(Kind::Item, 2, 5), &[], Buffer::new(), Vec::new());
+    outbox.keep(header(Kind::End, 2, 5), &[], Buffer::new(), Vec::new());
+    outbox.keep(header(Kind::Item, 4, 5), &[], Buffer::new(), Vec::new());
     assert!(outbox.take_back(header(Kind::Item, 2, 5)));
     assert!(!outbox.take_back(header(Kind::Item, 2, 5)));
     assert_eq!(outbox.count(), 3);
