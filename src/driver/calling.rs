@@ -63,7 +63,7 @@ fn poll_start(
 ) -> Poll<Result<Started, Answer>> {
     let session = &mut core.session;
     let started = match session.start_call(call, Instant::now, &mut *core.out) {
-        StartCall::Busy => match session.wait_turn(call.connection, ticket, call.deadline, cx.waker()) {
+        StartCall::Busy => match session.wait_turn(call, ticket, cx.waker()) {
             None => return Poll::Pending,
             Some(answer) => Err(answer),
         },

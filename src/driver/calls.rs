@@ -23,7 +23,7 @@ pub(crate) trait Calls: Send + Sync + 'static {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Started, Answer>>;
 
-    /// Sends a call that declares no channels, and looks for its answer at once. Gives its ID as soon as it is on its way; a
+    /// Sends a call with which nothing goes along, and looks for its answer at once. Gives its ID as soon as it is on its way; a
     /// caller that waits for that must poll or `abandon`.
     fn poll_call(
         &self,
@@ -50,7 +50,7 @@ pub(crate) trait Calls: Send + Sync + 'static {
     /// Waits, with this thread, for the answer to a request that was started.
     fn answer_blocking(&self, call: CallId) -> Answer;
 
-    /// A call that declares no channels, on this thread, which sleeps until the answer is there. No runtime is needed or used.
+    /// A call with which nothing goes along, on this thread, which sleeps until the answer is there. No runtime is needed or used.
     fn call_blocking(&self, call: &CallRequest<'_>) -> Answer;
 
     /// Answers a request; the ID of the first channel that the answer declares, if it does: see

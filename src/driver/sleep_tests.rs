@@ -28,6 +28,7 @@ fn settings(due: Instant) -> Settings {
         methods: Box::new(|_| Lookup::Unknown),
         keepalive: None,
         idle: None,
+        descriptors: 64,
     }
 }
 

@@ -179,6 +179,7 @@ fn machine(
         methods: Box::new(move |id| dispatch.lookup(id)),
         keepalive: options.keepalive_over(&transport),
         idle: options.idle,
+        descriptors: options.descriptors,
         transport,
     };
     Machine::new(role, settings)

@@ -136,6 +136,7 @@ fn machine(role: Role, limits: Limits, dispatch: &Arc<dyn crate::driver::Dispatc
         methods: Box::new(move |id| dispatch.lookup(id)),
         keepalive: None,
         idle: None,
+        descriptors: 64,
     };
     Machine::new(role, settings)
 }

@@ -30,7 +30,7 @@ pub(in crate::driver) fn start(engine: &Engine, call: &CallRequest<'_>) -> Resul
     }
 }
 
-/// Makes a call that declares no channels: most are sent, and their answer found, in one turn in the core.
+/// Makes a call with which nothing goes along: most are sent, and their answer found, in one turn in the core.
 #[inline]
 pub(in crate::driver) fn call(engine: &Engine, call: &CallRequest<'_>) -> Answer {
     let begin =
@@ -63,7 +63,7 @@ fn wait_turn(engine: &Engine, call: &CallRequest<'_>) -> Result<Started, Answer>
             StartCall::Refused(answer) => Some(Err(answer)),
             StartCall::Busy => {
                 let waker = waker.unwrap_or(Waker::noop());
-                session.wait_turn(call.connection, &mut ticket, call.deadline, waker).map(Err)
+                session.wait_turn(call, &mut ticket, waker).map(Err)
             }
         });
     if let Some(ticket) = ticket {

@@ -93,6 +93,7 @@ impl World {
         let both = [0, 1].map(|at| Settings {
             keepalive: setup.keepalive[at],
             idle: setup.idle[at],
+            descriptors: 64,
             ..settings(setup.limits[at])
         });
         let sides = pair_with(setup.shape, both).map(|mut peer| {
