@@ -21,6 +21,7 @@ mod handover;
 mod handshake;
 mod logs;
 mod raw;
+mod refusals;
 mod rings;
 mod scene;
 mod silence;
