@@ -182,6 +182,7 @@
 //!   streams.
 //! * [`Session::open`], [`Service::accepting`] and [`Router`], for several connections on a session; the module [`proxy`],
 //!   for passing them on.
+//! * [`Fd`], for descriptors in arguments, results and items; [`FdError`].
 //! * [`Server`], [`Connector`] and [`Address`], for more than [`serve`] and [`connect`] offer; [`Session`];
 //!   [`ShutdownHandle`], for servers that end politely.
 //! * [`raw`], for calls whose types are not known where they are made or answered.
@@ -249,15 +250,15 @@ pub use endpoint::{Listener, connect, serve};
 #[cfg(feature = "tokio")]
 pub use host::{Cause, Cell, DeathReport, Deaths, Host, RestartPolicy, Spawn, SpawnError};
 pub use link::{
-    Access, Address, AddressError, BadFrameHeader, Corrupt, FallbackReason, HandoverError, InheritError,
-    Malformed, Peer, PeerReason, Refused, Transport, Versions,
+    Access, Address, AddressError, BadFrameHeader, Corrupt, FallbackReason, FdError, HandoverError,
+    InheritError, Malformed, Peer, PeerReason, Refused, Transport, Versions,
 };
 pub use memory::AttachError;
 pub use service::{
     Accepting, Acceptor, Argument, Call, CallError, CallOptions, Cancellation, Client, Connection,
-    ConnectionError, Context, Descriptor, Extensions, IncomingConnection, Item, OpenConnection, Operation,
-    RecvError, Response, Router, Rx, SendAllError, SendError, SendFailure, Service, Session, TryRecvError,
-    TrySendError, Tx, channel, channel_with_window, raw,
+    ConnectionError, Context, Descriptor, Extensions, Fd, IncomingConnection, Item, OpenConnection,
+    Operation, RecvError, Response, Router, Rx, SendAllError, SendError, SendFailure, Service, Session,
+    TryRecvError, TrySendError, Tx, channel, channel_with_window, raw,
 };
 pub use session::{
     BadLimit, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError, Method,

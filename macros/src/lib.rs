@@ -21,7 +21,8 @@ use proc_macro::TokenStream;
 /// are instead.
 ///
 /// Arguments and results may have ends of channels in them, `Tx` and `Rx`, wherever they are: in structs, options, cases
-/// of enums, lists, maps. What a handler takes as `Tx<T>` it sends on. The method's own error has none.
+/// of enums, lists, maps. What a handler takes as `Tx<T>` it sends on. In the same places they may have descriptors, `Fd`. The
+/// method's own error has neither.
 ///
 /// `#[transom(spawn)]` on a method makes its handlers run as tasks of their own from the start, rather than
 /// being polled once where the request arrived: for handlers that compute for long.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! u64   str   [u8]   [i32; 4]   {str: u64}   f64?   <u64 | Failed>
-//! Point{x: i32, y: i32}   Shape(Circle(f64), Square{side: f64}, Empty)   tx<u64>   rx<Point>
+//! Point{x: i32, y: i32}   Shape(Circle(f64), Square{side: f64}, Empty)   tx<u64>   rx<Point>   fd
 //! ```
 //! A named type is written out where it first occurs; from then on it is `#n`, the n-th so written, so that the
 //! description of a recursive type ends.
@@ -11,7 +11,7 @@ use std::fmt::Write;
 
 use facet::{Def, Field, FieldFlags, Shape, StructKind, StructType, Type, UserType};
 
-use super::ends;
+use super::handles::{self, Kind};
 
 /// The canonical description of a type.
 pub(crate) fn describe(shape: &'static Shape) -> String {
@@ -48,8 +48,12 @@ struct Description {
 
 impl Description {
     fn shape(&mut self, shape: &'static Shape) {
-        if let Some(sends) = ends::kind(shape) {
-            self.text.push_str(if sends { "tx" } else { "rx" });
+        if let Some(kind) = handles::kind(shape) {
+            self.text.push_str(match kind {
+                Kind::Sender => "tx",
+                Kind::Receiver => "rx",
+                Kind::Descriptor => return self.text.push_str("fd"),
+            });
             let items: Vec<_> = shape.type_params.iter().map(|param| param.shape).collect();
             return self.list('<', &items, '>', |description, shape| description.shape(shape));
         }

@@ -1,7 +1,7 @@
 //! A value on its way to be a message's body.
 
 use super::bytes::Place;
-use super::{Body, EncodeError, Ends, Sink};
+use super::{Body, EncodeError, Handles, Sink};
 use crate::memory::Buffer;
 
 /// Something that can be encoded: the arguments of a call, or its result.
@@ -15,8 +15,8 @@ pub trait Encode {
     /// [`EncodeError`] if a shape has no encoding.
     fn encode<S: Sink>(&self, out: &mut S) -> Result<(), EncodeError>;
 
-    /// Collects the channel ends in it.
-    fn ends(&self, ends: &mut Ends);
+    /// Collects the channel ends and the descriptors in it.
+    fn handles(&self, handles: &mut Handles);
 }
 
 /// A body of known length: a value whose size is known before it is encoded, else its encoding.

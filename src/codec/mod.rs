@@ -4,7 +4,7 @@
 //! encoded one by one, each by the codec that [`Pick`] finds for its type when generated code is compiled:
 //! [`Plain`] for numbers, strings, bytes and what is made of them, reflection for the rest.
 //!
-//! Channel ends are found in values of any shape, and encoded as numbers ([`ends`]).
+//! Channel ends and descriptors are found in values of any shape, and encoded as numbers ([`handles`]).
 //!
 //! Whatever bytes come, decoding them costs no more than their number times what the type costs. So nesting is bounded,
 //! and the elements of collections take bytes, in every type that is encoded at all.
@@ -13,9 +13,9 @@ mod bounded;
 mod bytes;
 mod describe;
 mod elements;
-mod ends;
+mod handles;
 #[cfg(test)]
-mod ends_tests;
+mod handles_tests;
 mod item;
 mod known;
 mod message;
@@ -29,8 +29,8 @@ mod walk;
 pub use bytes::{Reader, Sink};
 pub(crate) use describe::{describe, types_hash};
 use elements::Bodiless;
-pub(crate) use ends::End;
-pub use ends::{EndError, Ends, Receiver, Sender};
+pub use handles::{FileDescriptor, HandleError, Handles, Receiver, Sender};
+pub(crate) use handles::{Handle, Kind, Numbered};
 pub(crate) use item::ItemCodec;
 pub use item::RawItem;
 #[cfg(feature = "tokio")]
@@ -113,9 +113,9 @@ pub enum DecodeError {
     /// No value of this type is decoded.
     #[error(transparent)]
     Elements(#[from] Bodiless),
-    /// A channel end is where none can be, or none that there is.
+    /// A channel end or a descriptor is where none can be, or none that there is.
     #[error(transparent)]
-    Ends(#[from] EndError),
+    Handles(#[from] HandleError),
     /// The bytes do not fit the type's shape.
     #[error(transparent)]
     Shape(Box<facet_postcard::DeserializeError>),
@@ -131,9 +131,9 @@ pub enum EncodeError {
     /// No value of this type is encoded.
     #[error(transparent)]
     Elements(#[from] Bodiless),
-    /// A channel end cannot be passed on.
+    /// A channel end or a descriptor cannot be passed on.
     #[error(transparent)]
-    Ends(#[from] EndError),
+    Handles(#[from] HandleError),
     /// The value's shape has no encoding.
     #[error(transparent)]
     Shape(#[from] facet_postcard::SerializeError),

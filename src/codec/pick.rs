@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use facet::Facet;
 
-use super::{DecodeError, EncodeError, Ends, Plain, Reader, Sink, reflect};
+use super::{DecodeError, EncodeError, Handles, Plain, Reader, Sink, reflect};
 
 /// The question which codec `T` has.
 pub struct Pick<T>(PhantomData<fn() -> T>);
@@ -55,8 +55,8 @@ pub trait Codec<'a, T>: Copy {
     /// [`DecodeError`] if the bytes are not one.
     fn decode(self, from: &mut Reader<'a>) -> Result<T, DecodeError>;
 
-    /// Collects the channel ends in a value that is to be encoded or was decoded.
-    fn ends(self, value: &T, into: &mut Ends);
+    /// Collects the channel ends and the descriptors in a value that is to be encoded or was decoded.
+    fn handles(self, value: &T, into: &mut Handles);
 }
 
 /// The built-in codec of a [`Plain`] type.
@@ -79,7 +79,7 @@ impl<'a, T: Plain<'a>> Codec<'a, T> for AsPlain {
     }
     /// There are none in what is plain.
     #[inline]
-    fn ends(self, _value: &T, _into: &mut Ends) {}
+    fn handles(self, _value: &T, _into: &mut Handles) {}
 }
 
 /// The codec of any other type: by reflection.
@@ -96,7 +96,7 @@ impl<'a, T: Facet<'a>> Codec<'a, T> for AsFacet {
     fn decode(self, from: &mut Reader<'a>) -> Result<T, DecodeError> {
         reflect::decode(from)
     }
-    fn ends(self, value: &T, into: &mut Ends) {
-        reflect::ends(value, into);
+    fn handles(self, value: &T, into: &mut Handles) {
+        reflect::handles(value, into);
     }
 }

@@ -7,10 +7,10 @@ use facet_reflect::Peek;
 
 use super::bounded::Bounded;
 use super::known::known;
-use super::{DecodeError, EncodeError, Ends, Reader, Sink};
+use super::{DecodeError, EncodeError, Handles, Reader, Sink};
 
-/// Collects the ends in a value.
-pub(super) fn ends<'f, T: Facet<'f>>(value: &T, into: &mut Ends) {
+/// Collects the handles in a value.
+pub(super) fn handles<'f, T: Facet<'f>>(value: &T, into: &mut Handles) {
     // Of a type that is not fit to be encoded no value is ever in a message.
     if let Ok(walk) = known::<EncodeError>(T::SHAPE)
         && walk.leads_somewhere()

@@ -4,7 +4,7 @@ use facet::Facet;
 
 use super::bytes::varint_length;
 use super::{
-    Body, Codec, DecodeError, Encode, EncodeError, Ends, Message, Pick, PickFacet as _, PickPlain as _,
+    Body, Codec, DecodeError, Encode, EncodeError, Handles, Message, Pick, PickFacet as _, PickPlain as _,
 };
 use super::{Reader, Sink, describe, types_hash};
 
@@ -45,8 +45,8 @@ where
     fn encode<S: Sink>(&self, out: &mut S) -> Result<(), EncodeError> {
         self.1.encode(self.0, out)
     }
-    fn ends(&self, ends: &mut Ends) {
-        self.1.ends(self.0, ends);
+    fn handles(&self, handles: &mut Handles) {
+        self.1.handles(self.0, handles);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The way to the channel ends in values of a type: found once, gone for each value.
+//! The way to the handles in values of a type: found once, gone for each value.
 
 use std::sync::Arc;
 
@@ -6,13 +6,15 @@ use facet::{ConstTypeId, Def, Field, FieldFlags, OpaqueBorrow, Shape, StructType
 use facet_reflect::{Peek, PeekEnum, PeekStruct};
 use rustc_hash::FxHashMap;
 
-use super::ends::{End, EndError, Ends, kind};
+use super::handles::{Handle, HandleError, Handles, Kind, kind};
 
-/// The way through values of a type to the ends in them. A place in `steps` for each type that is on it; the first
-/// is that of the values, and there is none where there are no ends. A type that contains itself is a circle.
+/// The way through values of a type to the handles in them. A place in `steps` for each type that is on it; the first
+/// is that of the values, and there is none where there are no handles. A type that contains itself is a circle.
 #[derive(Debug)]
 pub(super) struct Walk {
     steps: Vec<Step>,
+    /// Whether it leads to ends of channels, too.
+    ends: bool,
 }
 
 /// Where to go on in a value; a number is a place in the list of steps.
@@ -47,41 +49,49 @@ impl Walk {
     /// The way in values of a type.
     ///
     /// # Errors
-    /// [`EndError::Hidden`] if there are ends that no way leads to.
-    pub(super) fn of(shape: &'static Shape) -> Result<Self, EndError> {
+    /// [`HandleError::Hidden`] if there are handles that no way leads to.
+    pub(super) fn of(shape: &'static Shape) -> Result<Self, HandleError> {
         let mut survey = Survey::default();
         survey.visit(shape);
-        let steps = survey.steps;
+        let (steps, ends) = (survey.steps, survey.ends);
         let leads = leads(&steps);
         let hidden = steps.iter().find_map(|step| match *step {
             Step::Hidden(ty, to) if leads[to] => Some(ty),
             _ => None,
         });
         if let Some(ty) = hidden {
-            return Err(EndError::Hidden { ty });
+            return Err(HandleError::Hidden { ty });
         }
         if leads.first() != Some(&true) {
-            return Ok(Self { steps: Vec::new() });
+            return Ok(Self { steps: Vec::new(), ends: false });
         }
-        Ok(Self { steps: steps.into_iter().map(|step| without_dead_ends(step, &leads)).collect() })
+        let steps = steps.into_iter().map(|step| without_dead_ends(step, &leads)).collect();
+        Ok(Self { steps, ends })
     }
 
-    /// Whether values may have ends.
+    /// Whether values may have handles.
     pub(super) fn leads_somewhere(&self) -> bool {
         !self.steps.is_empty()
     }
 
-    /// Collects the ends in a value.
-    pub(super) fn collect(&self, value: Peek<'_, '_>, into: &mut Ends) {
+    /// Whether there may be ends of channels among them.
+    pub(super) fn leads_to_ends(&self) -> bool {
+        self.ends
+    }
+
+    /// Collects the handles in a value.
+    pub(super) fn collect(&self, value: Peek<'_, '_>, into: &mut Handles) {
         self.go(0, value, into);
     }
 
-    fn go(&self, at: usize, value: Peek<'_, '_>, into: &mut Ends) {
+    fn go(&self, at: usize, value: Peek<'_, '_>, into: &mut Handles) {
         let Some(step) = self.steps.get(at) else { return };
         // Each step was found in the shape that the value has, so that what is asked of it here is there.
         match step {
             Step::Nowhere | Step::Hidden(..) => {}
-            Step::Here => into_struct(value).and_then(end).into_iter().for_each(|end| into.push(end)),
+            Step::Here => {
+                into_struct(value).and_then(handle).into_iter().for_each(|handle| into.push(handle))
+            }
             Step::Fields(fields) => {
                 let Some(of) = into_struct(value) else { return };
                 let values = fields.iter().filter_map(|&(index, to)| Some((to, of.field(index).ok()?)));
@@ -125,10 +135,10 @@ impl Walk {
     }
 }
 
-/// The end of a value that is one: the first field of its type.
-fn end(value: PeekStruct<'_, '_>) -> Option<Arc<End>> {
+/// The handle of a value that is one: the first field of its type.
+fn handle(value: PeekStruct<'_, '_>) -> Option<Arc<Handle>> {
     let field = value.field(0).ok()?;
-    Some(Arc::clone(&field.get::<OpaqueBorrow<'_, Arc<End>>>().ok()?.0))
+    Some(Arc::clone(&field.get::<OpaqueBorrow<'_, Arc<Handle>>>().ok()?.0))
 }
 
 fn into_struct<'v, 'f>(value: Peek<'v, 'f>) -> Option<PeekStruct<'v, 'f>> {
@@ -140,6 +150,8 @@ fn into_struct<'v, 'f>(value: Peek<'v, 'f>) -> Option<PeekStruct<'v, 'f>> {
 struct Survey {
     places: FxHashMap<ConstTypeId, usize>,
     steps: Vec<Step>,
+    /// Whether ends of channels were seen.
+    ends: bool,
 }
 
 impl Survey {
@@ -160,7 +172,8 @@ impl Survey {
     }
 
     fn step(&mut self, shape: &'static Shape) -> Step {
-        if kind(shape).is_some() {
+        if let Some(kind) = kind(shape) {
+            self.ends |= kind != Kind::Descriptor;
             return Step::Here;
         }
         if let Some(proxy) = shape.proxy {
@@ -206,7 +219,7 @@ impl Survey {
     }
 }
 
-/// From which places steps lead to an end.
+/// From which places steps lead to a handle.
 fn leads(steps: &[Step]) -> Vec<bool> {
     let mut leads = vec![false; steps.len()];
     loop {

@@ -64,12 +64,10 @@ impl Calls for Engine {
         self.with(|core| {
             let session = &mut core.session;
             let started = match session.start_call(call, Instant::now, &mut *core.out) {
-                StartCall::Busy => {
-                    match session.wait_turn(call.connection, ticket, call.deadline, cx.waker()) {
-                        None => return Poll::Pending,
-                        Some(answer) => Err(answer),
-                    }
-                }
+                StartCall::Busy => match session.wait_turn(call, ticket, cx.waker()) {
+                    None => return Poll::Pending,
+                    Some(answer) => Err(answer),
+                },
                 StartCall::Started(started) => Ok(started),
                 StartCall::Refused(answer) => Err(answer),
             };

@@ -34,10 +34,10 @@ pub(crate) struct Request {
     pub(crate) payload: Buffer,
     /// Where in `payload` the arguments begin.
     pub(crate) body: usize,
-    /// What came along, but for the channels.
+    /// What came along, but for channels and descriptors.
     pub(crate) attached: Option<Box<Attached>>,
-    /// The channels that the arguments declare, if they do.
-    pub(crate) channels: Option<Box<Arrived>>,
+    /// The channels that the arguments declare and the descriptors in them, if there are any.
+    pub(crate) arrived: Option<Box<Arrived>>,
     /// The duty to answer.
     pub(crate) reply: Reply,
 }

@@ -63,6 +63,7 @@ fn a_broken_rule_is_logged_outside_the_core() {
         has_policy: false,
         keepalive: None,
         idle: None,
+        descriptors: 64,
     };
     let (one, mut other) = mem_pair();
     let engine = blocking::start(Session::new(Role::Acceptor, settings), one, Arc::new(Nothing)).unwrap();

@@ -32,10 +32,9 @@ pub(super) fn begin(engine: &Arc<Engine>, inbound: Inbound, slots: &mut Slots, e
     };
     let spawns = dispatch.spawns(method);
     let calls = Arc::clone(engine) as Arc<dyn Calls>;
-    let channels = attached.as_mut().map(|attached| std::mem::take(&mut attached.channels));
-    let channels = channels.and_then(|channels| Arrived::new(&calls, call.connection, channels));
+    let arrived = attached.as_mut().and_then(|attached| Arrived::with(&calls, call.connection, attached));
     let reply = Reply::new(calls, call);
-    let request = Request { method, payload, body, attached, channels: channels.map(Box::new), reply };
+    let request = Request { method, payload, body, attached, arrived: arrived.map(Box::new), reply };
     // A panic drops the reply, which answers for the handler.
     let Some(Some(mut handler)) = caught(|| dispatch.dispatch(request, slots)) else { return };
     if spawns {

@@ -29,6 +29,7 @@ fn settings(due: Instant) -> Settings {
         has_policy: false,
         keepalive: None,
         idle: None,
+        descriptors: 64,
     }
 }
 

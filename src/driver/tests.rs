@@ -123,13 +123,13 @@ fn session_with(limits: Limits, role: Role) -> Session {
             has_policy: false,
             keepalive: None,
             idle: None,
+            descriptors: 64,
         },
     )
 }
 
 fn request<'a>(method: &'static Method, body: &'a &'a [u8]) -> CallRequest<'a> {
-    let (method, metadata) = (method.into(), Metadata::empty());
-    CallRequest { connection: 0, method, body, metadata, channels: &[], deadline: None }
+    CallRequest::plain(method.into(), body)
 }
 
 fn bytes(answer: Answer) -> Vec<u8> {

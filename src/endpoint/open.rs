@@ -207,6 +207,7 @@ fn machine(
         has_policy: options.policy.asks(),
         keepalive: options.keepalive_over(&transport),
         idle: options.idle,
+        descriptors: options.descriptors,
         transport,
     };
     Machine::new(role, settings)

@@ -19,6 +19,7 @@ pub struct Options {
     handshake_timeout: Duration,
     keepalive: Asking,
     pub(super) idle: Option<Duration>,
+    pub(super) descriptors: usize,
     #[cfg(any(test, feature = "testing"))]
     breaker: Option<Breaker>,
     pub(super) plaintext_beyond_loopback: bool,
@@ -46,6 +47,7 @@ impl Options {
             handshake_timeout: Duration::from_secs(5),
             keepalive: Asking::WhereNeeded,
             idle: None,
+            descriptors: 512,
             #[cfg(any(test, feature = "testing"))]
             breaker: None,
             plaintext_beyond_loopback: false,
@@ -111,6 +113,15 @@ impl Options {
     #[must_use]
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.idle = Some(time);
+        self
+    }
+
+    /// Sets how many descriptors of the peer's may wait here until the application takes what they came with: a call
+    /// whose handler has not begun, a result, an item. What comes beyond is closed at once, and what it came with does not
+    /// decode. It is 512 unless set.
+    #[must_use]
+    pub fn descriptors(mut self, most: usize) -> Self {
+        self.descriptors = most;
         self
     }
 

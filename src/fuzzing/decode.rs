@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use facet::Facet;
 
 use crate::codec::{
-    AsFacet, Codec as _, DecodeError, EndError, Ends, ItemCodec, Pick, PickFacet as _, PickPlain as _, Reader,
+    AsFacet, Codec as _, DecodeError, HandleError, Handles, ItemCodec, Pick, PickFacet as _, PickPlain as _,
+    Reader,
 };
 use crate::service::{Rx, Tx};
 
@@ -66,11 +67,13 @@ fn has_ends(bytes: &[u8]) -> bool {
         let mut from = Reader::new(bytes);
         let value: Vec<Ended> = AsFacet.decode(&mut from).ok()?;
         from.end().ok()?;
-        let mut ends = Ends::new();
-        AsFacet.ends(&value, &mut ends);
+        let mut handles = Handles::new();
+        AsFacet.handles(&value, &mut handles);
         let count: usize = value.iter().map(|ended| 1 + usize::from(ended.rx.is_some())).sum();
-        assert_eq!(ends.iter().len(), count);
-        assert!(ends.is_empty() || ends.number() == Err(EndError::Taken), "they came in a message");
+        let ends = handles.ends();
+        assert_eq!(ends.len(), count);
+        let again = handles.number().err();
+        assert!(ends.is_empty() || again == Some(HandleError::Taken), "they came in a message");
         Some((ends.iter().map(|end| end.number().expect("one was decoded")).collect::<Vec<_>>(), value))
     };
     let Some((found, value)) = numbers(bytes) else { return false };

@@ -15,7 +15,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::descriptors::{Descriptors, IN_FLIGHT, MOST_DESCRIPTORS};
-use super::{Corrupt, Header, LinkError, NotPassed};
+use super::{Corrupt, FdError, Header, LinkError, NotPassed};
 use crate::sys;
 
 /// Messages that are looked at in search of a frame's. This side leaves none without a frame; a peer that does may not keep
@@ -58,7 +58,7 @@ impl Outgoing {
     ///
     /// # Errors
     /// [`NotPassed::Full`] if the socket has no room; none may be sent then before the peer has taken all. Or
-    /// [`NotPassed::Refused`]. Nothing has been sent.
+    /// [`NotPassed::Never`]. Nothing has been sent.
     pub(super) fn send(
         &mut self,
         lifeline: impl AsFd,
@@ -73,7 +73,7 @@ impl Outgoing {
                 }
                 // The peer is gone: the frame reaches nobody either.
                 io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {}
-                _ => return Err(NotPassed::Refused(error)),
+                _ => return Err(FdError::refused(&error).into()),
             },
         }
         self.next = self.next.wrapping_add(1);

@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use super::descriptors::IN_FLIGHT;
 use super::{
-    Buffer, Descriptors, Frame, Full, Header, Link, LinkError, NotPassed, Note, Receive, Signal, Sleep,
-    Transmit,
+    Buffer, Descriptors, FdError, Frame, Full, Header, Link, LinkError, NotPassed, Note, Receive, Signal,
+    Sleep, Transmit,
 };
 
 /// Bytes on their way in one direction before the link is full, headers included.
@@ -120,7 +120,7 @@ impl Transmit for Sender {
             return Err(NotPassed::Full);
         }
         let own = descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect::<io::Result<_>>();
-        self.stage(*header, Descriptors::own(own.map_err(NotPassed::Refused)?));
+        self.stage(*header, Descriptors::own(own.map_err(|error| FdError::refused(&error))?));
         self.staged_descriptors += descriptors.len();
         Ok(())
     }
@@ -174,7 +174,7 @@ impl Receive for Receiver {
             return if inbox.closed { Err(LinkError::Gone) } else { Ok(false) };
         };
         inbox.bytes -= Header::LEN + next.payload.len();
-        inbox.descriptors -= next.descriptors.len();
+        inbox.descriptors -= next.descriptors.sent();
         *frame = next;
         Ok(true)
     }

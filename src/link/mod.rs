@@ -28,7 +28,8 @@ mod wake;
 pub use address::{Address, AddressError};
 #[cfg(any(test, feature = "testing"))]
 pub use breakable::{Breaker, Cut, Direction, Slow};
-pub(crate) use descriptors::{Descriptors, MOST_DESCRIPTORS, NotPassed};
+pub use descriptors::FdError;
+pub(crate) use descriptors::{Descriptors, Lost, MOST_DESCRIPTORS, NotPassed, Quota};
 pub(crate) use ended::Ended;
 pub use frame::BadHeader as BadFrameHeader;
 pub(crate) use frame::{Flags, Frame, Header, Kind};

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use transom_shm_layout::word::PeerWord;
 
-use super::{Corrupt, Frame, Header, LinkError, MOST_DESCRIPTORS, NotPassed};
+use super::{Corrupt, FdError, Frame, Header, LinkError, MOST_DESCRIPTORS, NotPassed};
 
 /// A carrier of frames, open and ready.
 pub(crate) struct Link {
@@ -40,29 +40,27 @@ pub(crate) trait Transmit: Send {
         false
     }
 
-    /// Completes the reserved frame like [`commit`](Self::commit), and sends descriptors with it, if there are any.
+    /// Whether so many descriptors can go with one frame.
     ///
     /// # Errors
-    /// [`NotPassed`]: nothing has gone, and what was reserved is void. Whoever waits for room then asks
-    /// [`has_room_for`](Self::has_room_for).
-    #[cfg_attr(not(test), expect(dead_code, reason = "sessions pass no descriptors yet"))]
-    fn commit_with(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
-        match descriptors.len() {
-            0 => {
-                self.commit(header);
-                Ok(())
-            }
-            1..=MOST_DESCRIPTORS => self.commit_passing(header, descriptors),
-            count => Err(NotPassed::TooMany { count }),
+    /// [`FdError`] says why they never can.
+    fn check_descriptors(&self, count: usize) -> Result<(), FdError> {
+        const LIMIT: u32 = MOST_DESCRIPTORS as u32;
+        match count {
+            0 => Ok(()),
+            _ if !self.carries_descriptors() => Err(FdError::Unsupported),
+            1..=MOST_DESCRIPTORS => Ok(()),
+            _ => Err(FdError::TooMany { count: u32::try_from(count).unwrap_or(u32::MAX), limit: LIMIT }),
         }
     }
 
-    /// The part of [`commit_with`](Self::commit_with) that is each link's own: there are descriptors, and not too many.
+    /// The part of `commit_with` that is each link's own: there are descriptors, not too many, and they can go with
+    /// frames.
     ///
     /// # Errors
     /// As there.
     fn commit_passing(&mut self, _header: &Header, _descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
-        Err(NotPassed::Unsupported)
+        Err(FdError::Unsupported.into())
     }
 
     /// Whether so many descriptors could go with the next frame, as far as can be told. If not, a sleep that wants space, or
@@ -103,6 +101,27 @@ pub(crate) trait Transmit: Send {
     /// A credit cell of the peer's, which grants to this side.
     fn peer_cell(&self, _index: u32) -> Option<PeerWord<'_>> {
         None
+    }
+}
+
+impl dyn Transmit + '_ {
+    /// Completes the reserved frame like [`commit`](Transmit::commit), and sends descriptors with it, if there are any.
+    ///
+    /// # Errors
+    /// [`NotPassed`]: nothing has gone, and what was reserved is void. Whoever waits for room then asks
+    /// [`has_room_for`](Transmit::has_room_for).
+    #[inline]
+    pub(crate) fn commit_with(
+        &mut self,
+        header: &Header,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), NotPassed> {
+        if descriptors.is_empty() {
+            self.commit(header);
+            return Ok(());
+        }
+        self.check_descriptors(descriptors.len())?;
+        self.commit_passing(header, descriptors)
     }
 }
 

@@ -23,8 +23,8 @@ use rustix::net::SendFlags;
 use super::ended::UntilEnd;
 use super::wake::Wakes;
 use super::{
-    BadFrameHeader, Corrupt, Descriptors, Flags, Frame, Full, Header, Link, LinkError, MOST_DESCRIPTORS,
-    NotPassed, Note, Receive, Signal, Sleep, Transmit,
+    BadFrameHeader, Corrupt, Descriptors, FdError, Flags, Frame, Full, Header, Link, LinkError,
+    MOST_DESCRIPTORS, NotPassed, Note, Receive, Signal, Sleep, Transmit,
 };
 use crate::sys;
 use crate::sys::scm::Message;
@@ -152,9 +152,6 @@ impl Transmit for Sender {
     }
 
     fn commit_passing(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
-        if !self.carries_descriptors() {
-            return Err(NotPassed::Unsupported);
-        }
         let header = header.announcing(descriptors.len(), 0);
         self.published = self.committed;
         self.write();
@@ -169,7 +166,7 @@ impl Transmit for Sender {
                     return Err(NotPassed::Full);
                 }
                 io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {}
-                _ => return Err(NotPassed::Refused(error)),
+                _ => return Err(FdError::refused(&error).into()),
             },
         }
         self.commit(&header);

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
 use super::pump::{self, End, Running};
 use crate::driver::{Arrived, Calls, Reply, Request};
+use crate::link::Lost;
 use crate::service::private::{Incoming, Place, Started};
 use crate::service::trace::{CallSpan, TraceContext};
 use crate::service::{Connection, Descriptor, Service};
@@ -152,11 +154,14 @@ fn passed_on(metadata: &Metadata, connection: &Connection, length: usize, span: 
 
 /// Makes the call that `request` asks for over `connection`, and answers with its answer.
 async fn pass_on(request: Request, connection: &Connection, span: &mut Shown) {
-    let Request { payload, body, attached, mut channels, reply, .. } = request;
+    let Request { payload, body, attached, mut arrived, reply, .. } = request;
     let Attached { metadata, deadline, binding, .. } = attached.map_or_else(Attached::default, |all| *all);
     let Some(binding) = binding else { return refuse(reply, Failure::UnknownMethod, span) };
     let calls = connection.shared_calls();
-    let wishes = wishes(channels.as_deref(), calls);
+    let wishes = wishes(arrived.as_deref(), calls);
+    let Ok(descriptors) = descriptors(arrived.as_deref()) else {
+        return refuse(reply, Failure::InvalidPayload(Lost.to_string()), span);
+    };
     let arguments = payload.get(body..).unwrap_or_default();
     let metadata = passed_on(&metadata, connection, arguments.len() + 32 * wishes.len(), span);
     let mut caller = Caller { calls, connection: connection.id(), state: State::Waiting(None) };
@@ -168,6 +173,7 @@ async fn pass_on(request: Request, connection: &Connection, span: &mut Shown) {
                 body: &arguments,
                 metadata: &metadata,
                 channels: &wishes,
+                descriptors: &descriptors,
                 deadline,
             };
             calls.poll_start(&call, ticket, cx)
@@ -177,10 +183,11 @@ async fn pass_on(request: Request, connection: &Connection, span: &mut Shown) {
     let answer = match started.await {
         Ok(started) => {
             caller.state = State::Sent(started.call);
-            let back = match &mut channels {
-                Some(channels) => {
+            let back = match &mut arrived {
+                Some(arrived) => {
+                    arrived.descriptors_mut().close();
                     let (near, far) = (reply.session(), (calls, connection.id(), started.first_channel));
-                    join(channels, near, far)
+                    join(arrived, near, far)
                 }
                 None => Vec::new(),
             };
@@ -199,19 +206,24 @@ async fn pass_on(request: Request, connection: &Connection, span: &mut Shown) {
     if let Some(span) = span {
         span.answered(&answer);
     }
-    drop((payload, channels));
+    drop((payload, arrived));
     answer_with(reply, answer, calls, connection.id());
 }
 
 /// What channels a message must declare to the peer of `calls` that passes these on.
-fn wishes(channels: Option<&Arrived>, calls: &Arc<dyn Calls>) -> Vec<Wish> {
-    let Some(channels) = channels else { return Vec::new() };
+fn wishes(arrived: Option<&Arrived>, calls: &Arc<dyn Calls>) -> Vec<Wish> {
+    let Some(arrived) = arrived else { return Vec::new() };
     let most = calls.negotiated().map_or(1, |agreed| agreed.limits.window);
-    let declared = (0..channels.count()).filter_map(|n| channels.get(n));
+    let declared = (0..arrived.count()).filter_map(|n| arrived.get(n));
     // What flows to here from the one side flows from here to the other. Who receives there says how far ahead of it the
     // sender here may be, but it is here that it is kept.
     let wish = |Declared { flow, window, .. }| Wish { flow: flow.other(), window: Some(window.min(most)) };
     declared.map(wish).collect()
+}
+
+/// The descriptors that a message takes along that passes these on.
+fn descriptors(arrived: Option<&Arrived>) -> Result<Vec<BorrowedFd<'_>>, Lost> {
+    arrived.map_or_else(|| Ok(Vec::new()), |arrived| arrived.descriptors().borrow())
 }
 
 /// Passes the items of channels on, between those that have arrived and those that were declared for them: `far` is a
@@ -237,12 +249,16 @@ fn answer_with(reply: Reply, answer: Answer, far: &Arc<dyn Calls>, connection: u
     match answer {
         Answer::Response(response) => {
             let Response { payload, body, attached } = response;
-            let Attached { metadata, channels, .. } = attached.map_or_else(Attached::default, |all| *all);
-            let mut arrived = Arrived::new(far, connection, channels);
+            let mut attached = attached.map_or_else(Attached::default, |all| *all);
+            let mut arrived = Arrived::with(far, connection, &mut attached);
+            let Ok(descriptors) = descriptors(arrived.as_ref()) else {
+                return reply.fail(Failure::InvalidPayload(Lost.to_string()));
+            };
             let (near, call) = (Arc::clone(reply.session()), reply.call());
-            let (metadata, wishes) = (metadata.propagated(), wishes(arrived.as_ref(), &near));
+            let (metadata, wishes) = (attached.metadata.propagated(), wishes(arrived.as_ref(), &near));
             let body = payload.get(body..).unwrap_or_default();
-            let outcome = Outcome { body: &body, metadata: &metadata, channels: &wishes };
+            let (channels, descriptors) = (&wishes[..], &descriptors[..]);
+            let outcome = Outcome { body: &body, metadata: &metadata, channels, descriptors };
             // Not answered, the channels go with `arrived`.
             if let (Some(first), Some(arrived)) = (reply.respond(outcome), &mut arrived) {
                 drop(join(arrived, far, (&near, call.connection, first)));

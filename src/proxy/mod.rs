@@ -13,7 +13,8 @@
 //! Items come after the call that declares their channel, and before an answer that came after them, unless they wait for
 //! credit. A batch that is more than the one side takes goes there in parts.
 //!
-//! Both connections may be of any kind, on links of any kind.
+//! Both connections may be of any kind, on links of any kind. Where descriptors cannot be passed on their call fails, and
+//! their item arrives as one that does not decode.
 
 mod forward;
 mod part;

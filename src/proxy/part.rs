@@ -1,6 +1,8 @@
 //! Frames of items in parts: a frame that the one side may send can be more than the other side takes at a time.
 
-use crate::session::{ITEM_LENGTH, ITEM_OVERHEAD, ItemRun, Items};
+use std::os::fd::BorrowedFd;
+
+use crate::session::{ITEM_DESCRIPTOR, ITEM_LENGTH, ITEM_OVERHEAD, ItemRun, Items};
 
 /// How much of a frame has been sent.
 #[derive(Debug, Default)]
@@ -15,13 +17,16 @@ pub(super) struct Part<'a> {
     bytes: &'a [u8],
     count: u32,
     batch: bool,
+    /// How many descriptors were sent with it.
+    descriptors: usize,
 }
 
 impl Progress {
     /// What is left.
     pub(super) fn rest<'a>(&self, items: &'a Items) -> Part<'a> {
         let bytes = items.payload.get(self.bytes..).unwrap_or_default();
-        Part { bytes, count: items.count - self.count, batch: items.batch }
+        let (count, descriptors) = (items.count - self.count, items.descriptors.sent());
+        Part { bytes, count, batch: items.batch, descriptors }
     }
 
     /// How far it is when `part` of what was left has been sent, or `None` if that was all.
@@ -56,15 +61,16 @@ impl<'a> Part<'a> {
         if left.is_empty() { first.unwrap_or(self) } else { self }
     }
 
-    /// To be sent in one frame.
-    pub(super) fn run(&self) -> ItemRun<'_> {
-        ItemRun { body: &self.bytes, count: self.count, batch: self.batch }
+    /// To be sent in one frame, with these descriptors.
+    pub(super) fn run<'r>(&'r self, descriptors: &'r [BorrowedFd<'r>]) -> ItemRun<'r> {
+        ItemRun { body: &self.bytes, count: self.count, batch: self.batch, descriptors }
     }
 
     /// The credit that it takes.
     pub(super) fn cost(&self) -> u64 {
         let prefixes = if self.batch { ITEM_LENGTH as u64 * u64::from(self.count) } else { 0 };
-        (self.bytes.len() as u64).saturating_sub(prefixes) + ITEM_OVERHEAD * u64::from(self.count)
+        let bytes = (self.bytes.len() as u64).saturating_sub(prefixes);
+        bytes + ITEM_OVERHEAD * u64::from(self.count) + ITEM_DESCRIPTOR * self.descriptors as u64
     }
 }
 
@@ -77,6 +83,7 @@ fn after_item(batch: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::Descriptors;
 
     /// A batch of items of these lengths.
     fn batch(lengths: &[u32]) -> Items {
@@ -85,7 +92,12 @@ mod tests {
             payload.extend_from_slice(&length.to_le_bytes());
             payload.resize(payload.len() + length as usize, 0);
         }
-        Items { payload: payload.into(), count: lengths.len() as u32, batch: true }
+        Items {
+            payload: payload.into(),
+            count: lengths.len() as u32,
+            batch: true,
+            descriptors: Descriptors::default(),
+        }
     }
 
     /// How many items each part has, if there is always that much credit.
@@ -105,7 +117,12 @@ mod tests {
     fn a_frame_that_fits_is_one_part() {
         let items = batch(&[1, 2, 3]);
         assert_eq!(parts(&items, 6 + 3 * 32, 6 + 3 * 4), [3]);
-        let items = Items { payload: vec![0; 100].into(), count: 1, batch: false };
+        let items = Items {
+            payload: vec![0; 100].into(),
+            count: 1,
+            batch: false,
+            descriptors: Descriptors::default(),
+        };
         assert_eq!(parts(&items, 0, 0), [1]);
     }
 

@@ -168,7 +168,14 @@ impl Pump {
             // Others have their turn, too.
             let turn = ready!(tokio::task::coop::poll_proceed(cx));
             let part = self.next_part(items)?;
-            match ready!(self.to.calls.poll_send(self.to.channel, &part.run(), Some(cx.waker()))) {
+            let descriptors = items.descriptors.borrow().unwrap_or_default();
+            let run = part.run(&descriptors);
+            match ready!(self.to.calls.poll_send(self.to.channel, &run, Some(cx.waker()))) {
+                // It arrives without them, and does not decode there.
+                Err(Gone::Descriptors(_)) => {
+                    self.waiting.iter_mut().take(1).for_each(|items| items.descriptors.lose());
+                    continue;
+                }
                 // The sides of that connection have agreed on less than those of the other one.
                 Err(Gone::TooLarge { limit, .. }) if part.is_divisible() && limit < self.most => {
                     self.most = limit;

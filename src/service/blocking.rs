@@ -73,10 +73,10 @@ pub(super) fn call<A: Arguments>(
     options: &CallOptions,
     arguments: A,
 ) -> Result<A::Output, CallError<A::Error>> {
-    let mut ends = Departing::of(&arguments).map_err(|error| CallError::unencodable(&error))?;
-    let body = Message::new(arguments).map_err(|error| CallError::unencodable(&error))?;
+    let encoded = Departing::encode(arguments);
+    let (body, mut departing) = encoded.map_err(|error| CallError::unencodable(&error))?;
     if connection.concerns_calls() || options.scope.is_some() || trace::is_wanted() {
-        return fly(connection, options, ends, &body);
+        return fly(connection, options, departing, &body);
     }
     let calls = connection.calls();
     let started = calls.start_blocking(&CallRequest {
@@ -84,12 +84,13 @@ pub(super) fn call<A: Arguments>(
         method: A::method().into(),
         body: &body,
         metadata: &options.metadata,
-        channels: &ends.wishes(),
+        channels: departing.wishes(),
+        descriptors: &departing.descriptors(),
         deadline: options.until(),
     });
     let answer = match started {
         Ok(Started { call, first_channel }) => {
-            ends.bind(connection, first_channel);
+            departing.bind(connection, first_channel);
             calls.answer_blocking(call)
         }
         Err(answer) => answer,
@@ -102,10 +103,10 @@ pub(super) fn call<A: Arguments>(
 fn fly<A: Arguments>(
     connection: &Connection,
     options: &CallOptions,
-    ends: Departing,
+    departing: Departing,
     body: &Message<A>,
 ) -> Result<A::Output, CallError<A::Error>> {
-    let mut flight = Flight::new(connection, ends);
+    let mut flight = Flight::new(connection, departing);
     flight.metadata.clone_from(&options.metadata);
     flight.scope.clone_from(&options.scope);
     flight.deadline = options.until();

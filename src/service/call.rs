@@ -45,11 +45,11 @@ pub struct Call<'a, A: Arguments> {
 impl<'a, A: Arguments> Call<'a, A> {
     #[inline]
     pub(super) fn new(connection: &'a Connection, arguments: A) -> Self {
-        let (ends, body) = match Departing::of(&arguments) {
-            Ok(ends) => (ends, Message::new(arguments)),
-            Err(error) => (Departing::default(), Err(error)),
+        let (body, departing) = match Departing::encode(arguments) {
+            Ok((body, departing)) => (Ok(body), departing),
+            Err(error) => (Err(error), Departing::default()),
         };
-        Self { flight: Flight::new(connection, ends), body }
+        Self { flight: Flight::new(connection, departing), body }
     }
 
     /// Gives the call this much time from now; then it ends as [`CallError::DeadlineExceeded`], on both sides.

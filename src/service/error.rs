@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use crate::codec::{DecodeError, EncodeError, Reader};
+use crate::link::FdError;
 use crate::session::{CloseReason, Failure};
 
 /// How a call failed. `E` is the method's own error; methods that do not return a `Result` have none.
@@ -47,6 +48,10 @@ pub enum CallError<E = Infallible> {
         /// The most there may be.
         limit: u32,
     },
+    /// Descriptors in the arguments or in the result were not passed. With those in the arguments nothing was sent; a
+    /// result is that of a call that has run.
+    #[error(transparent)]
+    Descriptors(FdError),
     /// The peer forwards the call, and whoever it forwards it to was gone before the answer came.
     #[error("disconnected behind the peer ({reason}){}", if *.maybe_executed { "; the call may have run" } else { "" })]
     Upstream {
@@ -78,6 +83,7 @@ impl<E> CallError<E> {
             Self::TooLarge { size, limit } => CallError::TooLarge { size, limit },
             Self::Refused => CallError::Refused,
             Self::TooManyChannels { limit } => CallError::TooManyChannels { limit },
+            Self::Descriptors(error) => CallError::Descriptors(error),
             Self::Upstream { reason, maybe_executed } => CallError::Upstream { reason, maybe_executed },
             Self::Disconnected { reason, maybe_executed } => {
                 CallError::Disconnected { reason, maybe_executed }
@@ -126,6 +132,7 @@ impl<E> CallError<E> {
             Failure::TooLarge { size, limit } => Self::TooLarge { size, limit },
             Failure::Refused => Self::Refused,
             Failure::Channels { limit } => Self::TooManyChannels { limit },
+            Failure::Descriptors(error) => Self::Descriptors(error),
             Failure::Upstream { reason, maybe_executed } => Self::Upstream { reason, maybe_executed },
         }
     }
@@ -144,6 +151,7 @@ impl CallError<Vec<u8>> {
             Self::TooLarge { size, limit } => Failure::TooLarge { size, limit },
             Self::Refused => Failure::Refused,
             Self::TooManyChannels { limit } => Failure::Channels { limit },
+            Self::Descriptors(error) => Failure::Descriptors(error),
             // Whoever is told this is not the one who was disconnected.
             Self::Upstream { reason, maybe_executed } | Self::Disconnected { reason, maybe_executed } => {
                 Failure::Upstream { reason, maybe_executed }

@@ -9,15 +9,15 @@ use super::channel::Departing;
 use super::scope::Scope;
 use super::trace::{self, CallSpan, TraceContext};
 use super::{Connection, Renewed, Renewing};
-use crate::codec::{Body, End, EndError};
+use crate::codec::{Body, Handle, HandleError};
 use crate::session::{Answer, CallId, CallRequest, Callee, CloseReason, Metadata, Started};
 
 /// A call on its way. Dropped before its answer has come, it is cancelled.
 #[derive(Debug)]
 pub(super) struct Flight<'a> {
     connection: &'a Connection,
-    /// The channel ends in the arguments, until the call is on its way.
-    ends: Departing,
+    /// The channel ends and the descriptors in the arguments, until the call is on its way.
+    departing: Departing,
     pub(super) metadata: Metadata,
     pub(super) deadline: Option<Instant>,
     /// What it takes over from the call for which it is made, if that is not its connection's business.
@@ -25,7 +25,7 @@ pub(super) struct Flight<'a> {
     /// What shows it to whom wants to see calls.
     span: Option<Box<CallSpan>>,
     state: State,
-    /// Whether ends of channels have gone with it.
+    /// Whether ends of channels or descriptors have gone with it.
     passed: bool,
     /// Where its connection's calls may go on over another session: the one that it goes over, and how it ended.
     renewable: Option<Box<Renewable<'a>>>,
@@ -52,12 +52,12 @@ struct Renewable<'a> {
 }
 
 impl<'a> Flight<'a> {
-    /// A call over `connection` with these ends in its arguments. Nothing is sent yet.
+    /// A call over `connection` that these go along with. Nothing is sent yet.
     #[inline]
-    pub(super) fn new(connection: &'a Connection, ends: Departing) -> Self {
+    pub(super) fn new(connection: &'a Connection, departing: Departing) -> Self {
         Self {
             connection,
-            ends,
+            departing,
             metadata: Metadata::new(),
             deadline: None,
             scope: None,
@@ -69,8 +69,8 @@ impl<'a> Flight<'a> {
     }
 
     /// Passes an end along that is in no value.
-    pub(super) fn pass(&mut self, end: &End) -> Result<(), EndError> {
-        self.ends.pass(end)
+    pub(super) fn pass(&mut self, end: &Handle) -> Result<(), HandleError> {
+        self.departing.pass(end)
     }
 
     /// The connection that it goes over.
@@ -105,7 +105,7 @@ impl<'a> Flight<'a> {
         }
         let here = self.span.as_ref().map(|span| span.context()).or(parent);
         if let (Some(here), Some(agreed)) = (here, self.over().session().negotiated()) {
-            let length = body.length() + self.ends.declared_size();
+            let length = body.length() + self.departing.declared_size();
             here.tell(&mut self.metadata, length, &agreed.limits);
         }
     }
@@ -156,7 +156,8 @@ impl<'a> Flight<'a> {
                 method,
                 body,
                 metadata: &self.metadata,
-                channels: &self.ends.wishes(),
+                channels: self.departing.wishes(),
+                descriptors: &self.departing.descriptors(),
                 deadline: self.deadline,
             };
             match ready!(connection.calls().poll_start(&request, ticket, cx)) {
@@ -176,7 +177,8 @@ impl<'a> Flight<'a> {
             method,
             body,
             metadata: &self.metadata,
-            channels: &self.ends.wishes(),
+            channels: self.departing.wishes(),
+            descriptors: &self.departing.descriptors(),
             deadline: self.deadline,
         });
         match started {
@@ -194,11 +196,11 @@ impl<'a> Flight<'a> {
         if let Some(span) = &self.span {
             span.sent(call);
         }
-        if !self.ends.is_empty() {
+        if !self.departing.is_empty() {
             self.passed = true;
             let connection =
                 self.renewable.as_ref().map_or(self.connection, |renewable| &renewable.connection);
-            self.ends.bind(connection, first_channel);
+            self.departing.bind(connection, first_channel);
         }
     }
 
@@ -210,7 +212,8 @@ impl<'a> Flight<'a> {
         }
     }
 
-    /// Whether it may be made again over another session. If ends of channels were passed on they are gone with the first.
+    /// Whether it may be made again over another session. If ends of channels or
+    /// descriptors were passed on they are gone with the first.
     #[cold]
     fn may_repeat(&self, method: Callee<'_>, answer: &Answer) -> bool {
         match answer {

@@ -14,10 +14,10 @@ use super::error::CallError;
 use super::raw;
 use super::session::Session;
 use super::trace::{CallSpan, TraceContext};
-use crate::codec::{Body, Message};
+use crate::codec::Body;
 pub use crate::codec::{
-    Codec, DecodeError, Encode, EncodeError, EndError, Ends, Pick, PickFacet, PickPlain, Reader, Receiver,
-    Sender, Sink,
+    Codec, DecodeError, Encode, EncodeError, FileDescriptor, HandleError, Handles, Pick, PickFacet,
+    PickPlain, Reader, Receiver, Sender, Sink,
 };
 use crate::driver::{Arrived, Handler, Opening, Request, Slots};
 use crate::link::Buffer;
@@ -40,8 +40,8 @@ pub trait Arguments: Encode {
     /// [`DecodeError`] if the bytes are not one.
     fn decode_output(from: &mut Reader<'_>) -> Result<Self::Output, DecodeError>;
 
-    /// Collects the channel ends in a result.
-    fn output_ends(output: &Self::Output, ends: &mut Ends);
+    /// Collects the channel ends and the descriptors in a result.
+    fn output_handles(output: &Self::Output, handles: &mut Handles);
 
     /// Reads an error.
     ///
@@ -129,14 +129,14 @@ impl Incoming {
     /// Its encoded arguments with whatever precedes them, where those begin, and the ends of channels that came along.
     pub(super) fn take_raw(&mut self) -> (Buffer, usize, raw::Ends) {
         let payload = std::mem::take(&mut self.request.payload);
-        let ends = raw::Ends::new(self.request.channels.take().map(|arrived| *arrived), || self.connection());
+        let ends = raw::Ends::new(self.request.arrived.take().map(|arrived| *arrived), || self.connection());
         (payload, self.request.body, ends)
     }
 
-    /// The channels that its arguments declare, for the ends in them.
+    /// What came along with its arguments, for the channel ends and the descriptors in them.
     #[inline]
     pub fn channels(&mut self) -> Channels {
-        let arrived = self.request.channels.take();
+        let arrived = self.request.arrived.take();
         Channels(arrived.map(|arrived| (*arrived, self.connection())))
     }
 
@@ -150,30 +150,32 @@ impl Incoming {
     #[inline]
     pub fn respond<'c, T, C: Codec<'c, T>>(self, codec: C, value: &T) {
         let with = With { value, codec, life: std::marker::PhantomData };
-        match Departing::of(&with).and_then(|ends| Ok((ends, Message::new(with)?))) {
-            Ok((ends, body)) if self.goes_alone(&ends) => {
+        match Departing::encode(with) {
+            Ok((body, departing)) if self.goes_alone(&departing) => {
                 self.request.reply.respond(Outcome::plain(&body));
             }
-            Ok((ends, body)) => self.respond_with(ends, &body),
+            Ok((body, departing)) => self.respond_with(departing, &body),
             Err(error) => self.refuse(Failure::InvalidPayload(error.to_string())),
         }
     }
 
     /// Whether the result is all that there is to be done.
     #[inline]
-    fn goes_alone(&self, ends: &Departing) -> bool {
-        ends.is_empty() && self.attached.is_none() && self.span.is_none()
+    fn goes_alone(&self, departing: &Departing) -> bool {
+        departing.is_empty() && self.attached.is_none() && self.span.is_none()
     }
 
-    /// Answers with a result that something goes along with: channel ends, metadata, a span.
-    pub(super) fn respond_with(self, mut ends: Departing, body: &dyn Body) {
-        let (connection, channels) = (self.connection(), ends.wishes());
+    /// Answers with a result that something goes along with: channel ends, descriptors, metadata, a span.
+    pub(super) fn respond_with(self, mut departing: Departing, body: &dyn Body) {
+        let (connection, channels) = (self.connection(), departing.wishes());
         let metadata = match self.attached.as_deref() {
             Some(metadata) => metadata,
             None => Metadata::empty(),
         };
-        let first = self.request.reply.respond(Outcome { body, metadata, channels: &channels });
-        first.into_iter().for_each(|first| ends.bind(&connection, first));
+        let descriptors = &departing.descriptors();
+        let outcome = Outcome { body, metadata, channels, descriptors };
+        let first = self.request.reply.respond(outcome);
+        first.into_iter().for_each(|first| departing.bind(&connection, first));
         if let Some(mut span) = self.span {
             span.ends_as(if first.is_some() { "ok" } else { "not answered" });
         }
@@ -208,33 +210,34 @@ impl Incoming {
     }
 }
 
-/// The channels that a call's arguments declare. Those that no end in them stands for are reset.
+/// What came along with a call's arguments: the channels that they declare, and descriptors. Those that nothing in the
+/// arguments stands for are reset and closed.
 pub struct Channels(Option<(Arrived, Connection)>);
 
 impl Channels {
-    /// Has the ends in decoded arguments stand for them.
+    /// Has the ends and descriptors in decoded arguments stand for them.
     ///
     /// # Errors
-    /// [`DecodeError`] if the arguments did not decode, or have an end that was not declared.
+    /// [`DecodeError`] if the arguments did not decode, or have an end or a descriptor in them that did not come.
     #[inline]
     pub fn bind<A: Encode>(self, decoded: Result<A, DecodeError>) -> Result<A, DecodeError> {
         let arguments = decoded?;
-        let mut ends = Ends::new();
-        arguments.ends(&mut ends);
-        bind(&ends, self.0)?;
+        let mut handles = Handles::new();
+        arguments.handles(&mut handles);
+        bind(&handles, self.0)?;
         Ok(arguments)
     }
 }
 
-/// Reads a method's own error, which has no channel ends in it.
+/// Reads a method's own error, which has no channel ends and no descriptors in it.
 ///
 /// # Errors
 /// [`DecodeError`] if the bytes are not one.
 pub fn decode_error<'c, T, C: Codec<'c, T>>(codec: C, from: &mut Reader<'c>) -> Result<T, DecodeError> {
     let error = codec.decode(from)?;
-    let mut ends = Ends::new();
-    codec.ends(&error, &mut ends);
-    if ends.is_empty() { Ok(error) } else { Err(EndError::Misplaced.into()) }
+    let mut handles = Handles::new();
+    codec.handles(&error, &mut handles);
+    if handles.is_empty() { Ok(error) } else { Err(HandleError::Misplaced.into()) }
 }
 
 /// A connection that the peer wants to open.
@@ -273,7 +276,7 @@ impl<'c, T, C: Codec<'c, T>> Encode for With<'_, 'c, T, C> {
     }
 
     #[inline]
-    fn ends(&self, ends: &mut Ends) {
-        self.codec.ends(self.value, ends);
+    fn handles(&self, handles: &mut Handles) {
+        self.codec.handles(self.value, handles);
     }
 }

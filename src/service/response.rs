@@ -2,7 +2,7 @@
 
 use super::private::Arguments;
 use super::{CallError, Connection};
-use crate::codec::{DecodeError, Ends, Reader};
+use crate::codec::{DecodeError, Handles, Reader};
 use crate::driver::Arrived;
 use crate::service::channel::bind;
 use crate::session::{self, Answer, Metadata};
@@ -46,19 +46,20 @@ pub(super) fn response<A: Arguments>(
     Ok(Response { value: outcome::<A>(connection, answer)?, metadata })
 }
 
-/// The result in a response, and its channel ends bound.
+/// The result in a response, its channel ends and descriptors bound.
 #[inline]
 fn output<A: Arguments>(
     connection: &Connection,
     mut response: session::Response,
 ) -> Result<A::Output, DecodeError> {
     let calls = connection.session().shared_calls();
-    let arrived = Arrived::new(calls, connection.id(), response.take_channels());
+    let attached = response.attached.as_deref_mut();
+    let arrived = attached.and_then(|attached| Arrived::with(calls, connection.id(), attached));
     let mut from = Reader::new(response.result());
     let output = A::decode_output(&mut from)?;
     from.end()?;
-    let mut ends = Ends::new();
-    A::output_ends(&output, &mut ends);
-    bind(&ends, arrived.map(|arrived| (arrived, connection.clone())))?;
+    let mut handles = Handles::new();
+    A::output_handles(&output, &mut handles);
+    bind(&handles, arrived.map(|arrived| (arrived, connection.clone())))?;
     Ok(output)
 }

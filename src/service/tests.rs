@@ -137,6 +137,7 @@ fn machine(role: Role, limits: Limits, dispatch: &Arc<dyn crate::driver::Dispatc
         has_policy: false,
         keepalive: None,
         idle: None,
+        descriptors: 64,
     };
     Machine::new(role, settings)
 }

@@ -1,10 +1,10 @@
 //! Putting a message together that came in fragments.
 //!
 //! The first fragment begins with the size of the whole, eight bytes; all but the last carry [`Flags::MORE`].
-//! At most one message is in assembly; whole frames of other messages may come in between.
+//! Descriptors come with the first one. At most one message is in assembly; whole frames of other messages may come in between.
 
 use super::Rule;
-use crate::link::{Buffer, Flags, Frame, Header, Kind};
+use crate::link::{Buffer, Descriptors, Flags, Frame, Header, Kind};
 
 /// The message in assembly, if there is one.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ struct Parts {
     header: Header,
     total: usize,
     bytes: Vec<u8>,
+    descriptors: Descriptors,
 }
 
 /// Bytes that announce the size of a message in fragments.
@@ -64,12 +65,17 @@ impl Assembly {
                     return Err(Rule::FragmentSize);
                 }
                 let bytes = rest.to_vec();
-                self.0 = Some(Parts { header: Header { flags, ..frame.header }, total, bytes });
+                let (header, descriptors) =
+                    (Header { flags, ..frame.header }, std::mem::take(&mut frame.descriptors));
+                self.0 = Some(Parts { header, total, bytes, descriptors });
                 Ok(false)
             }
             Some(parts) if parts.continues(&frame.header) => {
                 if flags != parts.header.flags {
                     return Err(Rule::FragmentOrder);
+                }
+                if !frame.descriptors.is_empty() {
+                    return Err(Rule::DescriptorPlace);
                 }
                 let now = parts.bytes.len() + frame.payload.len();
                 if (more && now >= parts.total) || (!more && now != parts.total) || frame.payload.is_empty() {
@@ -77,7 +83,8 @@ impl Assembly {
                 }
                 parts.bytes.append(&mut frame.payload);
                 if !more && let Some(parts) = self.0.take() {
-                    *frame = Frame::new(parts.header, Buffer::from(parts.bytes));
+                    let Parts { header, bytes, descriptors, .. } = parts;
+                    *frame = Frame { header, payload: Buffer::from(bytes), descriptors };
                 }
                 Ok(!more)
             }

@@ -1,11 +1,12 @@
 //! A call as its caller sees it: what is asked, and how it ended.
 
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use super::method::Binding;
 use super::{CallId, Callee, CloseReason, Failure, Flow, Metadata};
 use crate::codec::Body;
-use crate::link::Buffer;
+use crate::link::{Buffer, Descriptors};
 
 /// A call to be made.
 pub(crate) struct CallRequest<'a> {
@@ -19,8 +20,26 @@ pub(crate) struct CallRequest<'a> {
     pub(crate) metadata: &'a Metadata,
     /// The channels that its arguments declare.
     pub(crate) channels: &'a [Wish],
+    /// The descriptors in its arguments.
+    pub(crate) descriptors: &'a [BorrowedFd<'a>],
     /// When the caller stops waiting.
     pub(crate) deadline: Option<Instant>,
+}
+
+impl<'a> CallRequest<'a> {
+    /// A call on the root connection with nothing besides.
+    #[cfg(any(fuzzing, test))]
+    pub(crate) fn plain(method: Callee<'a>, body: &'a dyn Body) -> Self {
+        let metadata = Metadata::empty();
+        Self { connection: 0, method, body, metadata, channels: &[], descriptors: &[], deadline: None }
+    }
+
+    /// How many descriptors are to go along.
+    #[inline]
+    pub(super) fn descriptor_count(&self) -> u32 {
+        // Of more than a few the link does not hear.
+        u32::try_from(self.descriptors.len()).unwrap_or(u32::MAX)
+    }
 }
 
 /// A channel that a message is to declare.
@@ -77,6 +96,8 @@ pub(crate) struct Attached {
     pub(crate) metadata: Metadata,
     /// The channels that it declares.
     pub(crate) channels: Vec<Declared>,
+    /// The descriptors that came with it.
+    pub(crate) descriptors: Descriptors,
     /// When its caller stops waiting.
     pub(crate) deadline: Option<Instant>,
     /// How its caller has bound its method, on a connection whose calls are forwarded.
@@ -96,7 +117,7 @@ impl Response {
     }
 
     /// The channels that it declares.
-    #[inline]
+    #[cfg(any(fuzzing, test))]
     pub(crate) fn take_channels(&mut self) -> Vec<Declared> {
         self.attached.as_mut().map_or_else(Vec::new, |attached| std::mem::take(&mut attached.channels))
     }
@@ -111,12 +132,14 @@ pub(crate) struct Outcome<'a> {
     pub(crate) metadata: &'a Metadata,
     /// The channels that it declares.
     pub(crate) channels: &'a [Wish],
+    /// The descriptors in it.
+    pub(crate) descriptors: &'a [BorrowedFd<'a>],
 }
 
 impl<'a> Outcome<'a> {
     /// A result with nothing besides.
     pub(crate) fn plain(body: &'a dyn Body) -> Self {
-        Self { body, metadata: Metadata::empty(), channels: &[] }
+        Self { body, metadata: Metadata::empty(), channels: &[], descriptors: &[] }
     }
 }
 

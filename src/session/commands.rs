@@ -48,13 +48,12 @@ impl Session {
     /// Registers a caller that was told to wait; gives its answer instead if its time is over.
     pub(crate) fn wait_turn(
         &mut self,
-        connection: u32,
+        call: &CallRequest<'_>,
         ticket: &mut Option<u64>,
-        deadline: Option<Instant>,
         waker: &Waker,
     ) -> Option<Answer> {
-        match self.connections.get(connection) {
-            Some(connection) => connection.wait_turn(ticket, deadline, waker, &mut self.io),
+        match self.connections.get(call.connection) {
+            Some(connection) => connection.wait_turn(call, ticket, waker, &mut self.io),
             None => Some(disconnected(&CloseReason::Local, false)),
         }
     }

@@ -175,7 +175,7 @@ impl Session {
     /// No more calls are made: those who wait for their turn are refused.
     fn wake_all_turns(&mut self) {
         for connection in self.connections.all() {
-            connection.outgoing.turns.wake(usize::MAX, &mut self.io.wakers);
+            connection.outgoing.turns.wake_all(&mut self.io.wakers);
         }
     }
 

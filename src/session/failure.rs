@@ -2,7 +2,7 @@
 
 use super::CloseReason;
 use super::wire::{Malformed, Reader, Writer, shortened};
-use crate::link::Buffer;
+use crate::link::{Buffer, FdError};
 
 /// Why a call failed, as the wire says it.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(crate) enum Failure {
         /// The most there may be.
         limit: u32,
     },
+    /// Descriptors were not passed.
+    Descriptors(FdError),
     /// Whoever the call was forwarded to is gone.
     Upstream {
         /// Why. Details that are told here only are lost on the way.
@@ -52,6 +54,11 @@ const TOO_LARGE: u8 = 7;
 const REFUSED: u8 = 8;
 const CHANNELS: u8 = 9;
 const UPSTREAM: u8 = 10;
+const DESCRIPTORS: u8 = 11;
+
+const UNSUPPORTED: u8 = 1;
+const TOO_MANY: u8 = 2;
+const REFUSED_BY_SYSTEM: u8 = 3;
 
 /// The most bytes of an explanation that go on the wire.
 const TEXT_LENGTH: usize = 512;
@@ -69,6 +76,7 @@ impl Failure {
             Self::Refused => REFUSED,
             Self::Channels { .. } => CHANNELS,
             Self::Upstream { .. } => UPSTREAM,
+            Self::Descriptors(_) => DESCRIPTORS,
         }
     }
 
@@ -80,6 +88,7 @@ impl Failure {
             Self::TooLarge { .. } => 16,
             Self::Channels { .. } => 4,
             Self::Upstream { .. } => 5,
+            Self::Descriptors(_) => 9,
             _ => 0,
         }
     }
@@ -98,6 +107,15 @@ impl Failure {
             Self::Upstream { reason, maybe_executed } => {
                 to.put(&reason.encode());
                 to.put(&[u8::from(*maybe_executed)]);
+            }
+            Self::Descriptors(error) => {
+                let (code, numbers) = match *error {
+                    FdError::Unsupported => (UNSUPPORTED, [0; 2]),
+                    FdError::TooMany { count, limit } => (TOO_MANY, [count, limit]),
+                    FdError::Refused { errno } => (REFUSED_BY_SYSTEM, [errno.cast_unsigned(), 0]),
+                };
+                to.put(&[code]);
+                numbers.iter().for_each(|number| to.put(&number.to_le_bytes()));
             }
             _ => {}
         }
@@ -125,6 +143,12 @@ impl Failure {
                 let reason = CloseReason::decode(from.u8()?, from.u8()?, from.u16()?)?;
                 Self::Upstream { reason, maybe_executed: from.u8()? != 0 }
             }
+            DESCRIPTORS => Self::Descriptors(match (from.u8()?, from.u32()?, from.u32()?) {
+                (UNSUPPORTED, 0, 0) => FdError::Unsupported,
+                (TOO_MANY, count, limit) => FdError::TooMany { count, limit },
+                (REFUSED_BY_SYSTEM, errno, 0) => FdError::Refused { errno: errno.cast_signed() },
+                _ => return Err(Malformed),
+            }),
             _ => return Err(Malformed),
         };
         from.end()?;

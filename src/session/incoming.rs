@@ -1,5 +1,6 @@
 //! The requests that the peer makes on a connection.
 
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use rustc_hash::FxHashMap;
@@ -7,11 +8,12 @@ use rustc_hash::FxHashMap;
 use super::connection::{Connection, Stage};
 use super::io::Io;
 use super::method::{Binding, Bound, Lookup};
-use super::options::{Declaration, Options, Received};
+use super::options::{Options, Received};
+use super::outbox::{Along, NotNow};
 use super::timers::Timer;
 use super::wire::{Reader, Writer};
 use super::{Attached, CallId, Declared, Failure, Inbound, Limits, Outcome, Rule};
-use crate::link::{Buffer, Flags, Frame, Header, Kind, Transmit};
+use crate::link::{Buffer, Descriptors, FdError, Flags, Frame, Header, Kind, Transmit};
 
 /// The most methods that a peer may bind on a connection whose calls are forwarded.
 const BINDINGS: usize = 4096;
@@ -21,6 +23,8 @@ const BINDINGS: usize = 4096;
 pub(super) struct Incoming {
     /// The highest ID seen.
     highest: u64,
+    /// How many descriptors have come with those below.
+    descriptors: u32,
     /// Requests that are not answered yet: each is one of those in flight.
     requests: FxHashMap<u64, Request>,
     /// The methods that the peer has bound.
@@ -30,6 +34,8 @@ pub(super) struct Incoming {
 /// A request in flight.
 struct Request {
     deadline: Option<Instant>,
+    /// How many descriptors have come with it.
+    descriptors: u32,
     /// Its caller is out of time.
     expired: bool,
     /// Its answer waits for room in the link.
@@ -57,6 +63,7 @@ impl Incoming {
     /// with requests that nobody has handled.
     pub(super) fn end(&mut self, connection: u32, io: &mut Io) -> Vec<Declared> {
         io.in_flight.requests -= self.requests.len();
+        self.descriptors = 0;
         let mut unhandled = Vec::new();
         io.inbox.requests.retain_mut(|inbound| {
             let goes = inbound.call.connection == connection;
@@ -109,13 +116,14 @@ impl Connection {
 
     /// A request begins: its slot is taken from its first fragment on.
     #[inline]
-    pub(super) fn admit(&mut self, header: &Header, goodbye: bool, io: &mut Io) -> Result<(), Rule> {
+    pub(super) fn admit(&mut self, frame: &Frame, goodbye: bool, io: &mut Io) -> Result<(), Rule> {
         match self.stage {
             Stage::Open => {}
             Stage::Over { .. } => return Ok(()),
             Stage::Opening | Stage::Asked => return Err(Rule::Connection),
         }
-        let id = header.id;
+        // At most what goes with one frame.
+        let (id, descriptors) = (frame.header.id, frame.descriptors.sent() as u32);
         if !self.role.other().owns(id) {
             return Err(Rule::RequestParity);
         }
@@ -125,12 +133,17 @@ impl Connection {
         if self.incoming.in_flight() >= usize::try_from(self.limits.requests).unwrap_or(usize::MAX) {
             return Err(Rule::RequestLimit);
         }
+        if descriptors > 0 && self.incoming.descriptors + descriptors > self.limits.descriptors() {
+            return Err(Rule::DescriptorLimit);
+        }
         if goodbye {
             return Err(Rule::CallAfterGoodbye);
         }
         self.incoming.highest = id;
         io.in_flight.requests += 1;
-        self.incoming.requests.insert(id, Request { deadline: None, expired: false, answered: false });
+        self.incoming.descriptors += descriptors;
+        let request = Request { deadline: None, descriptors, expired: false, answered: false };
+        self.incoming.requests.insert(id, request);
         Ok(())
     }
 
@@ -177,6 +190,9 @@ impl Connection {
             if let Some(request) = self.incoming.requests.get_mut(&id) {
                 request.deadline = deadline;
             }
+        }
+        if !frame.descriptors.is_empty() {
+            attached.get_or_insert_default().descriptors = std::mem::take(&mut frame.descriptors);
         }
         io.inbox.wake(&mut io.wakers);
         let payload = std::mem::take(&mut frame.payload);
@@ -254,7 +270,9 @@ impl Connection {
             Err(failure) => failure,
         };
         let header = Header { id, connection: self.id, ..Header::new(Kind::Failure) };
-        self.answer(header, &[], failure.encoded_size(), |place| failure.encode(place), io, out);
+        // Without descriptors nothing hinders it.
+        let write = |place: &mut [u8]| failure.encode(place);
+        let _told = self.answer(header, Along::default(), failure.encoded_size(), write, io, out);
         None
     }
 
@@ -266,7 +284,10 @@ impl Connection {
         io: &mut Io,
         out: &mut dyn Transmit,
     ) -> Result<u64, Failure> {
-        let Outcome { body, metadata, channels } = outcome;
+        let Outcome { body, metadata, channels, descriptors } = outcome;
+        if !descriptors.is_empty() {
+            out.check_descriptors(descriptors.len())?;
+        }
         let declared = self.channels.plan(channels, &self.limits, &io.cells, out).map_err(|_| {
             Failure::InvalidPayload("the result has more channels than may be open".to_owned())
         })?;
@@ -274,7 +295,8 @@ impl Connection {
         let header = Header { id, connection: self.id, ..Header::new(Kind::Response) };
         let Some(options) = options else {
             self.limits.check_size(body.length())?;
-            self.answer(header, &[], body.length(), |place| body.write(place), io, out);
+            let along = Along { declared: &[], descriptors };
+            self.answer(header, along, body.length(), |place| body.write(place), io, out)?;
             return Ok(0);
         };
         self.limits.check_metadata(metadata)?;
@@ -285,32 +307,45 @@ impl Connection {
             options.encode(&mut to);
             body.write(to.rest());
         };
-        self.answer(Header { flags: Flags::OPTIONS, ..header }, &declared, length, write, io, out);
+        let header = Header { flags: Flags::OPTIONS, ..header };
+        let along = Along { declared: &declared, descriptors };
+        self.answer(header, along, length, write, io, out)?;
         Ok(self.channels.open(&declared, io, out))
     }
 
+    /// Sends an answer, or keeps it until there is room.
+    ///
+    /// # Errors
+    /// [`FdError`] if its descriptors do not go: nothing has been sent or kept.
     #[inline]
     fn answer(
         &mut self,
         header: Header,
-        declared: &[Declaration],
+        along: Along<'_>,
         length: usize,
         write: impl Fn(&mut [u8]),
         io: &mut Io,
         out: &mut dyn Transmit,
-    ) {
-        if io.outbox.try_declare(header, declared, length, out, &write).is_ok() {
-            self.answered(header.id, io);
-            return;
+    ) -> Result<(), FdError> {
+        match io.outbox.try_send_with(header, along, length, out, &write) {
+            Ok(()) => {
+                self.answered(header.id, io);
+                return Ok(());
+            }
+            Err(NotNow::Never(error)) => return Err(error),
+            Err(_) => {}
         }
         // Its place is its request's: there are never more answers here than requests in flight.
+        let own = along.descriptors.iter().map(BorrowedFd::try_clone_to_owned);
+        let own = own.collect::<std::io::Result<_>>().map_err(|error| FdError::refused(&error))?;
         let mut bytes = Buffer::new();
         bytes.resize(length, 0);
         write(&mut bytes);
-        io.outbox.keep(header, declared, bytes);
+        io.outbox.keep(header, along.declared, bytes, own);
         if let Some(request) = self.incoming.requests.get_mut(&header.id) {
             request.answered = true;
         }
+        Ok(())
     }
 
     /// An answer is wholly in the link.
@@ -318,6 +353,7 @@ impl Connection {
     pub(super) fn answered(&mut self, id: u64, io: &mut Io) {
         if let Some(request) = self.incoming.requests.remove(&id) {
             io.in_flight.requests -= 1;
+            self.incoming.descriptors -= request.descriptors;
             io.timers.clear(request.deadline, Timer::Request(CallId { connection: self.id, id }));
         }
     }
@@ -343,7 +379,8 @@ impl Connection {
         let channels = self.channels.admit(&channels, &self.limits, io, out)?;
         // A time too far ahead to be told is no limit.
         let deadline = left.zip(now).and_then(|(left, now)| now().checked_add(left));
-        Ok((Box::new(Attached { metadata, channels, deadline, binding: None }), body))
+        let descriptors = Descriptors::default();
+        Ok((Box::new(Attached { metadata, channels, descriptors, deadline, binding: None }), body))
     }
 
     /// Nobody takes the channels that came along with a message.
@@ -351,6 +388,12 @@ impl Connection {
         if let Some(attached) = attached {
             self.channels.refuse(&attached.channels, io, out);
         }
+    }
+}
+
+impl From<FdError> for Failure {
+    fn from(error: FdError) -> Self {
+        Self::Descriptors(error)
     }
 }
 

@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use super::cells::Cells;
 use super::machine::register;
-use super::outbox::{NotNow, Outbox};
+use super::outbox::{Along, NotNow, Outbox};
 use super::timers::Timers;
 use super::{CallId, ChannelId, Inbound, OpenRequest, Role, Work};
 use crate::link::Transmit;
@@ -71,6 +71,8 @@ pub(super) struct Room {
     /// The least that somebody waits for who is behind others, and the outbox's turn at that time. Before that has changed
     /// there is no use in waking anybody, however much room there is.
     behind: Option<(usize, u64)>,
+    /// The fewest descriptors that somebody waits to send.
+    descriptors: Option<usize>,
     /// Connections whose callers wait.
     pub(super) callers: Vec<u32>,
     /// Channels whose senders wait.
@@ -78,8 +80,15 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Somebody waits to send a message of this length.
-    pub(super) fn wait_for(&mut self, length: usize, why: NotNow, outbox: &Outbox, out: &dyn Transmit) {
+    /// Somebody waits to send a message of this length, and what goes along with it.
+    pub(super) fn wait_for(
+        &mut self,
+        length: usize,
+        along: Along<'_>,
+        why: NotNow,
+        outbox: &Outbox,
+        out: &dyn Transmit,
+    ) {
         let length = length.min(out.max_payload());
         match why {
             NotNow::Behind => {
@@ -87,6 +96,11 @@ impl Room {
                 self.behind = Some((least.min(length), turn));
             }
             NotNow::NoRoom | NotNow::TooLong => self.waits_for(length),
+            NotNow::NoPlace => {
+                let count = along.descriptors.len();
+                self.descriptors = Some(self.descriptors.map_or(count, |fewest| fewest.min(count)));
+            }
+            NotNow::Never(_) => {}
         }
     }
 
@@ -96,19 +110,18 @@ impl Room {
 
     #[inline]
     pub(super) fn is_waited_for(&self) -> bool {
-        self.length.is_some() || self.behind.is_some()
+        self.length.is_some() || self.behind.is_some() || self.descriptors.is_some()
     }
 
-    /// Whether there is room again that somebody has waited for. Then whoever waits is to be woken.
+    /// Whether there is room again that somebody has waited for, for bytes or for descriptors. Then whoever waits is to be
+    /// woken; who finds that it was not theirs waits for their own, so that nobody is woken again for the same.
     pub(super) fn is_there(&mut self, outbox: &Outbox, out: &mut dyn Transmit) -> bool {
         if let Some((length, _)) = self.behind.take_if(|(_, turn)| *turn != outbox.turns()) {
             self.waits_for(length);
         }
-        let there = self.length.is_some_and(|length| outbox.has_room(length, out));
-        if there {
-            self.length = None;
-        }
-        there
+        let bytes = self.length.take_if(|length| outbox.has_room(*length, out)).is_some();
+        let descriptors = self.descriptors.take_if(|fewest| out.has_room_for(*fewest)).is_some();
+        bytes || descriptors
     }
 }
 

@@ -1,7 +1,7 @@
 //! The limits of a session, and their negotiation to the stricter side.
 
 use super::{Failure, Metadata, Rule};
-use crate::link::Kind;
+use crate::link::{Kind, MOST_DESCRIPTORS};
 
 /// What a side is willing to take. Both sides keep to the smaller of each.
 ///
@@ -20,7 +20,8 @@ use crate::link::Kind;
 pub struct Limits {
     /// The most bytes of a request or an answer, options included.
     pub payload: u64,
-    /// The most requests in flight on a connection, for each direction.
+    /// The most requests in flight on a connection, for each direction. With them go no more descriptors than four for each
+    /// that there may be, or as many as go with one message if that is more.
     pub requests: u32,
     /// The most entries of metadata.
     pub metadata_entries: u16,
@@ -93,6 +94,14 @@ impl Limits {
     #[inline]
     pub(super) fn payload_length(&self) -> usize {
         usize::try_from(self.payload).unwrap_or(usize::MAX)
+    }
+
+    /// The most descriptors in requests in flight on a connection, for each direction.
+    #[inline]
+    pub(super) fn descriptors(&self) -> u32 {
+        /// For each request that may be in flight.
+        const EACH: u32 = 4;
+        self.requests.saturating_mul(EACH).max(MOST_DESCRIPTORS as u32)
     }
 
     /// The most bytes of a message of this kind. Metadata that stands by itself need not be within the payload.

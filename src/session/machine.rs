@@ -12,7 +12,7 @@ use super::io::{Io, Room};
 use super::liveness::Liveness;
 use super::timers::Timer;
 use super::{CloseReason, Lookup, Negotiated, ProtocolError, Role, Rule, Settings, Side};
-use crate::link::{Corrupt, Frame, Header, Kind, Peer, Transmit, Transport};
+use crate::link::{Corrupt, Frame, Header, Kind, Peer, Quota, Transmit, Transport};
 
 /// A session: frames, commands and time in; frames, wake-ups and a deadline out.
 pub(crate) struct Session {
@@ -23,6 +23,8 @@ pub(crate) struct Session {
     pub(super) io: Io,
     pub(super) assembly: Assembly,
     pub(super) liveness: Liveness,
+    /// How many descriptors of the peer's may wait here.
+    pub(super) quota: Quota,
     /// Those that wait for the opening or the end.
     pub(super) waiting: Vec<Waker>,
 }
@@ -81,6 +83,7 @@ impl Session {
             io,
             assembly: Assembly::default(),
             liveness: Liveness::default(),
+            quota: Quota::new(settings.descriptors),
             waiting: Vec::new(),
             settings,
         }
@@ -127,10 +130,13 @@ impl Session {
         now: &dyn Fn() -> Instant,
     ) -> Result<(), Rule> {
         let Header { kind, connection: id, .. } = frame.header;
+        if !frame.descriptors.is_empty() {
+            frame.descriptors.wait_within(&self.quota);
+        }
         if kind == Kind::Call && !self.assembly.is_continued_by(&frame.header) {
             let goodbye = self.peer_said_goodbye();
             if let Some(connection) = self.connections.get(id) {
-                connection.admit(&frame.header, goodbye, &mut self.io)?;
+                connection.admit(frame, goodbye, &mut self.io)?;
             }
         }
         if !self.assembly.accept(frame, limit)? {

@@ -20,7 +20,7 @@
 //!   session's. What has its place counts as under way until it is in the link. Receiving never waits for sending.
 //! - P3  Memory is bounded. On each connection: `requests` messages of at most `payload` bytes, which are requests to be
 //!   handled or answers on their way, and for each channel a window of items, or one item, and metadata. In the session: one
-//!   message in assembly, and one call or run of items on its way.
+//!   message in assembly, and one call or run of items on its way. Of descriptors a quota, of whatever they have come with.
 //! - P4  After the end every call has its answer, every handler is cancelled, and nothing is sent.
 
 mod assembly;
@@ -63,6 +63,8 @@ pub(crate) use call::{
     Answer, Attached, CallRequest, Declared, Inbound, OpenRequest, Outcome, Response, StartCall, Started,
     Wish, Work,
 };
+#[cfg(feature = "tokio")]
+pub(crate) use channels::ITEM_DESCRIPTOR;
 pub(crate) use channels::{Gone, ITEM_LENGTH, ITEM_OVERHEAD, ItemRun, Items, Received};
 pub use close::{CloseReason, ProtocolError, Side};
 pub(crate) use connection::{ConnectionEnd, Methods};

@@ -9,10 +9,11 @@
 //! [`Message::lets_pass`].
 
 use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::assembly::SIZE;
 use super::options::Declaration;
-use crate::link::{Buffer, Flags, Full, Header, Kind, Transmit};
+use crate::link::{Buffer, FdError, Flags, Full, Header, Kind, NotPassed, Transmit};
 
 /// A message on its way.
 #[derive(Debug)]
@@ -23,6 +24,17 @@ struct Message {
     sent: usize,
     /// The first and the last of the channels that it declares.
     declares: Option<(u64, u64)>,
+    /// What goes with its first frame.
+    descriptors: Vec<OwnedFd>,
+}
+
+/// What goes along with a message.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Along<'a> {
+    /// The channels that it declares.
+    pub(super) declared: &'a [Declaration],
+    /// The descriptors in it.
+    pub(super) descriptors: &'a [BorrowedFd<'a>],
 }
 
 /// The messages that wait.
@@ -42,11 +54,24 @@ pub(super) enum NotNow {
     Behind,
     /// It is too long for one frame; nothing is before it.
     TooLong,
+    /// There is no room for its descriptors.
+    NoPlace,
+    /// Its descriptors never go.
+    Never(FdError),
 }
 
 impl From<Full> for NotNow {
     fn from(_: Full) -> Self {
         Self::NoRoom
+    }
+}
+
+impl From<NotPassed> for NotNow {
+    fn from(not: NotPassed) -> Self {
+        match not {
+            NotPassed::Full => Self::NoPlace,
+            NotPassed::Never(error) => Self::Never(error),
+        }
     }
 }
 
@@ -67,22 +92,22 @@ impl Outbox {
         self.waiting.front().filter(|message| self.waiting.len() == 1 && message.sent > 0)
     }
 
-    /// Writes a message of one frame into the link, which declares these channels.
+    /// Writes a message of one frame into the link, and what goes along with it.
     ///
     /// # Errors
     /// [`NotNow`]; nothing has changed.
     #[inline]
-    pub(super) fn try_declare(
+    pub(super) fn try_send_with(
         &self,
         header: Header,
-        declared: &[Declaration],
+        along: Along<'_>,
         length: usize,
         out: &mut dyn Transmit,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), NotNow> {
         if !self.is_empty() {
             let passes = length <= out.max_payload()
-                && self.rest().is_some_and(|message| message.lets_pass(&header, !declared.is_empty()));
+                && self.rest().is_some_and(|message| message.lets_pass(&header, !along.declared.is_empty()));
             if !passes {
                 return Err(NotNow::Behind);
             }
@@ -91,8 +116,8 @@ impl Outbox {
         }
         write(out.reserve(length)?);
         // At most `max_payload`, which a frame's length can hold.
-        out.commit(&Header { length: u32::try_from(length).map_err(|_| NotNow::TooLong)?, ..header });
-        Ok(())
+        let header = Header { length: u32::try_from(length).map_err(|_| NotNow::TooLong)?, ..header };
+        Ok(out.commit_with(&header, along.descriptors)?)
     }
 
     /// Writes a message of one frame into the link.
@@ -107,7 +132,7 @@ impl Outbox {
         out: &mut dyn Transmit,
         write: impl FnOnce(&mut [u8]),
     ) -> Result<(), NotNow> {
-        self.try_declare(header, &[], length, out, write)
+        self.try_send_with(header, Along::default(), length, out, write)
     }
 
     /// Whether a message of one frame and this length might go out now.
@@ -120,7 +145,7 @@ impl Outbox {
         let sent = self.is_empty()
             && self.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_ok();
         if !sent {
-            self.keep(header, &[], Buffer::copy_of(bytes));
+            self.keep_plain(header, bytes);
         }
         sent
     }
@@ -132,16 +157,56 @@ impl Outbox {
             Some(message) => message.bytes = Buffer::copy_of(bytes),
             None => {
                 if self.try_send(header, bytes.len(), out, |place| place.copy_from_slice(bytes)).is_err() {
-                    self.keep(header, &[], Buffer::copy_of(bytes));
+                    self.keep_plain(header, bytes);
                 }
             }
         }
     }
 
-    /// Keeps a message that is to go out when there is room, and declares these channels.
-    pub(super) fn keep(&mut self, header: Header, declared: &[Declaration], bytes: Buffer) {
-        let declares = declared.first().zip(declared.last()).map(|(first, last)| (first.id, last.id));
-        self.waiting.push_back(Message { header, bytes, sent: 0, declares });
+    /// Writes a message into the link, or keeps it if it is too long for one frame; whether it is in the link.
+    ///
+    /// # Errors
+    /// [`NotNow`]; nothing has changed.
+    #[inline]
+    pub(super) fn begin(
+        &mut self,
+        header: Header,
+        along: Along<'_>,
+        length: usize,
+        out: &mut dyn Transmit,
+        write: impl Fn(&mut [u8]),
+    ) -> Result<bool, NotNow> {
+        match self.try_send_with(header, along, length, out, &write) {
+            Ok(()) => return Ok(true),
+            Err(NotNow::TooLong) => {}
+            Err(why) => return Err(why),
+        }
+        let mut bytes = Buffer::new();
+        bytes.resize(length, 0);
+        write(&mut bytes);
+        let mut message = Message::new(header, along.declared, bytes, Vec::new());
+        if !along.descriptors.is_empty() {
+            // So nothing keeps them, and whoever sends them learns whether they go.
+            message.advance_with(along.descriptors, out)?;
+        }
+        self.waiting.push_back(message);
+        Ok(false)
+    }
+
+    /// Keeps a message that is to go out when there is room, with what goes along.
+    pub(super) fn keep(
+        &mut self,
+        header: Header,
+        declared: &[Declaration],
+        bytes: Buffer,
+        descriptors: Vec<OwnedFd>,
+    ) {
+        self.waiting.push_back(Message::new(header, declared, bytes, descriptors));
+    }
+
+    /// Keeps a message that nothing goes along with.
+    fn keep_plain(&mut self, header: Header, bytes: &[u8]) {
+        self.keep(header, &[], Buffer::copy_of(bytes), Vec::new());
     }
 
     /// Takes back all messages of this kind, connection and ID of which nothing has been sent; whether there was any.
@@ -197,6 +262,11 @@ impl Outbox {
 }
 
 impl Message {
+    fn new(header: Header, declared: &[Declaration], bytes: Buffer, descriptors: Vec<OwnedFd>) -> Self {
+        let declares = declared.first().zip(declared.last()).map(|(first, last)| (first.id, last.id));
+        Self { header, bytes, sent: 0, declares, descriptors }
+    }
+
     /// Whether it is of the same kind, connection and ID.
     fn is_of(&self, header: &Header) -> bool {
         let known = &self.header;
@@ -229,8 +299,30 @@ impl Message {
         }
     }
 
-    /// Sends its next frame; whether that was the last.
-    fn advance(&mut self, out: &mut dyn Transmit) -> Result<bool, Full> {
+    /// Sends its next frame; whether that was the last. Descriptors that the operating system refuses by now do not go:
+    /// whoever gets the message finds that they are missing.
+    fn advance(&mut self, out: &mut dyn Transmit) -> Result<bool, NotNow> {
+        if self.descriptors.is_empty() {
+            return self.advance_with(&[], out);
+        }
+        let descriptors = std::mem::take(&mut self.descriptors);
+        let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+        match self.advance_with(&borrowed, out) {
+            Err(NotNow::Never(_)) => self.advance_with(&[], out),
+            Err(why) => {
+                self.descriptors = descriptors;
+                Err(why)
+            }
+            Ok(last) => Ok(last),
+        }
+    }
+
+    /// Sends its next frame, and these descriptors with it; whether that was the last.
+    fn advance_with(
+        &mut self,
+        descriptors: &[BorrowedFd<'_>],
+        out: &mut dyn Transmit,
+    ) -> Result<bool, NotNow> {
         let most = out.max_payload();
         let whole = self.bytes.len() <= most;
         let prefix = if whole || self.sent > 0 { 0 } else { SIZE };
@@ -240,11 +332,12 @@ impl Message {
         let (size, place) = place.split_at_mut(prefix);
         size.copy_from_slice(&(self.bytes.len() as u64).to_le_bytes()[..prefix]);
         place.copy_from_slice(&self.bytes[self.sent..self.sent + length]);
-        self.sent += length;
-        let last = self.sent == self.bytes.len();
+        let sent = self.sent + length;
+        let last = sent == self.bytes.len();
         let flags = if last { self.header.flags } else { self.header.flags.with(Flags::MORE) };
         let length = u32::try_from(prefix + length).map_err(|_| Full)?;
-        out.commit(&Header { flags, length, ..self.header });
+        out.commit_with(&Header { flags, length, ..self.header }, descriptors)?;
+        self.sent = sent;
         Ok(last)
     }
 }

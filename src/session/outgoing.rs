@@ -9,7 +9,7 @@ use super::connection::{Connection, Last};
 use super::io::Io;
 use super::machine::register;
 use super::options::Options;
-use super::outbox::NotNow;
+use super::outbox::{Along, NotNow};
 use super::timers::Timer;
 use super::turns::{Turns, Wait};
 use super::wire::{Writer, short, shortened};
@@ -17,7 +17,7 @@ use super::{
     Answer, CallId, CallRequest, Callee, CloseReason, Failure, Limits, Response, Role, Rule, StartCall,
     Started,
 };
-use crate::link::{Buffer, Flags, Frame, Header, Kind, Transmit};
+use crate::link::{Flags, Frame, Header, Kind, Transmit};
 
 /// The most bytes of a name in a binding; a name is for people to read.
 const NAME: usize = 255;
@@ -28,6 +28,8 @@ pub(super) struct Outgoing {
     next: u64,
     /// Requests whose slot is taken: sent, and not answered yet.
     live: u32,
+    /// How many descriptors have gone with them.
+    descriptors: u32,
     calls: FxHashMap<u64, Call>,
     /// The methods that the peer has been told of, with their types where calls are forwarded.
     bound: FxHashMap<u64, Option<u64>>,
@@ -43,6 +45,8 @@ struct Call {
     sent: bool,
     /// Whether it declares channels.
     declares: bool,
+    /// How many descriptors have gone with it.
+    descriptors: u32,
 }
 
 enum State {
@@ -61,6 +65,7 @@ impl Outgoing {
         Self {
             next: role.first_id(),
             live: 0,
+            descriptors: 0,
             calls: FxHashMap::default(),
             bound: FxHashMap::default(),
             turns: Turns::default(),
@@ -108,8 +113,8 @@ impl Outgoing {
             }
         });
         io.in_flight.calls -= self.live as usize;
-        self.live = 0;
-        self.turns.wake(usize::MAX, &mut io.wakers);
+        (self.live, self.descriptors) = (0, 0);
+        self.turns.wake_all(&mut io.wakers);
     }
 
     /// Whether a request under this ID has been made.
@@ -137,10 +142,18 @@ impl Connection {
             Err(failure) => return StartCall::Refused(Answer::Failure(failure)),
         };
         let options = Options::of(call.deadline, call.metadata, &declared, now);
+        if !call.descriptors.is_empty()
+            && let Err(error) = out.check_descriptors(call.descriptors.len())
+        {
+            return StartCall::Refused(Answer::Failure(Failure::Descriptors(error)));
+        }
         if let Some(refused) = refused(call, options.as_ref(), &self.limits) {
             return StartCall::Refused(Answer::Failure(refused));
         }
-        if self.outgoing.live >= self.limits.requests {
+        let descriptors = call.descriptor_count();
+        if self.outgoing.live >= self.limits.requests
+            || descriptors > 0 && descriptors > self.free_descriptors()
+        {
             return StartCall::Busy;
         }
         let method = call.method.id();
@@ -163,17 +176,14 @@ impl Connection {
                 call.body.write(to.rest());
             }
         };
-        let sent = match io.outbox.try_declare(header, &declared, length, out, write) {
-            Ok(()) => true,
-            Err(NotNow::TooLong) => {
-                let mut bytes = Buffer::new();
-                bytes.resize(length, 0);
-                write(&mut bytes);
-                io.outbox.keep(header, &declared, bytes);
-                false
+        let along = Along { declared: &declared, descriptors: call.descriptors };
+        let sent = match io.outbox.begin(header, along, length, out, write) {
+            Ok(sent) => sent,
+            Err(NotNow::Never(error)) => {
+                return StartCall::Refused(Answer::Failure(Failure::Descriptors(error)));
             }
             Err(why) => {
-                io.room.wait_for(length, why, &io.outbox, out);
+                io.room.wait_for(length, along, why, &io.outbox, out);
                 if !io.room.callers.contains(&self.id) {
                     io.room.callers.push(self.id);
                 }
@@ -182,10 +192,12 @@ impl Connection {
         };
         self.outgoing.next += 2;
         self.outgoing.live += 1;
+        self.outgoing.descriptors += descriptors;
         io.in_flight.calls += 1;
         let state = State::Waiting(None);
         let declares = !declared.is_empty();
-        self.outgoing.calls.insert(id, Call { state, deadline: call.deadline, sent, declares });
+        let deadline = call.deadline;
+        self.outgoing.calls.insert(id, Call { state, deadline, sent, declares, descriptors });
         let call_id = CallId { connection: self.id, id };
         if let Some(at) = call.deadline {
             io.timers.set(at, Timer::Call(call_id));
@@ -213,14 +225,14 @@ impl Connection {
     /// Registers a caller that was told to wait; gives its answer instead if its time is over.
     pub(super) fn wait_turn(
         &mut self,
+        call: &CallRequest<'_>,
         ticket: &mut Option<u64>,
-        deadline: Option<Instant>,
         waker: &Waker,
         io: &mut Io,
     ) -> Option<Answer> {
-        match self.outgoing.turns.wait(ticket, deadline, waker, &mut io.spent) {
+        match self.outgoing.turns.wait(call, ticket, waker, &mut io.spent) {
             Wait::Registered(ticket) => {
-                if let Some(at) = deadline {
+                if let Some(at) = call.deadline {
                     io.timers.set(at, Timer::Turn(self.id, ticket));
                 }
                 None
@@ -239,8 +251,14 @@ impl Connection {
 
     /// Wakes as many of those that wait as may call now.
     pub(super) fn wake_turns(&mut self, io: &mut Io) {
-        let free = self.limits.requests.saturating_sub(self.outgoing.live);
-        self.outgoing.turns.wake(free as usize, &mut io.wakers);
+        let calls = self.limits.requests.saturating_sub(self.outgoing.live);
+        let descriptors = self.free_descriptors();
+        self.outgoing.turns.wake(calls, descriptors, &mut io.wakers);
+    }
+
+    /// How many descriptors more may be in requests in flight.
+    fn free_descriptors(&self) -> u32 {
+        self.limits.descriptors().saturating_sub(self.outgoing.descriptors)
     }
 
     /// The answer to a request, if it is here; else whom to wake when it is, or nobody if its caller is awake.
@@ -318,7 +336,7 @@ impl Connection {
     /// A request's slot is free.
     fn call_ended(&mut self, id: u64, io: &mut Io) {
         let Some(call) = self.outgoing.calls.get_mut(&id) else { return };
-        let deadline = call.deadline.take();
+        let (deadline, descriptors) = (call.deadline.take(), call.descriptors);
         match call.state {
             State::Abandoned => drop(self.outgoing.calls.remove(&id)),
             State::Expired => {
@@ -328,6 +346,7 @@ impl Connection {
         }
         io.timers.clear(deadline, Timer::Call(CallId { connection: self.id, id }));
         self.outgoing.live -= 1;
+        self.outgoing.descriptors -= descriptors;
         io.in_flight.calls -= 1;
         self.wake_turns(io);
     }
@@ -344,7 +363,7 @@ impl Connection {
         let options = frame.header.flags.contains(Flags::OPTIONS);
         let payload = std::mem::take(&mut frame.payload);
         // Whatever becomes of the answer, its channels are declared: their IDs are seen.
-        let (attached, body) = match kind {
+        let (mut attached, body) = match kind {
             Kind::Response if options => {
                 let (attached, body) = self.received(&payload, None, io, out)?;
                 (Some(attached), body)
@@ -363,6 +382,9 @@ impl Connection {
                 return Ok(());
             }
             State::Waiting(waker) => {
+                if !frame.descriptors.is_empty() {
+                    attached.get_or_insert_default().descriptors = std::mem::take(&mut frame.descriptors);
+                }
                 let answer = match kind {
                     Kind::Response => Answer::Response(Response { payload, body, attached }),
                     _ => Answer::Failure(Failure::decode(payload).map_err(|_| Rule::FailureForm)?),

@@ -102,6 +102,10 @@ rules! {
     PingForm = 36 => "a ping or a pong is malformed";
     /// With a frame come as many descriptors as it announces.
     Descriptors = 37 => "a frame's descriptors are not those that it announces";
+    /// Descriptors come with the first fragment of a message, and with an item that comes alone.
+    DescriptorPlace = 38 => "descriptors came with a later fragment or with several items";
+    /// No more descriptors are in requests in flight than may be: [`Limits::requests`](crate::Limits::requests).
+    DescriptorLimit = 39 => "more descriptors are in requests in flight than may be";
 }
 
 impl Rule {

@@ -56,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) keepalive: Option<Keepalive>,
     /// After how long the session ends if nothing happens on it and nothing is under way.
     pub(crate) idle: Option<Duration>,
+    /// The most descriptors of the peer's that wait here to be taken by whoever they are for.
+    pub(crate) descriptors: usize,
 }
 
 /// What both sides of a session agreed on in its handshake.

@@ -1,6 +1,7 @@
 //! Two sessions on a simulated link: what simulation, tests and fuzzing drive step by step.
 
 use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -11,7 +12,9 @@ use super::connection::Connection;
 use super::handshake::MAX_HELLO;
 use super::timers::Timer;
 use super::{CallRequest, Inbound, Limits, Lookup, Metadata, Method, Role, Session, Settings, StartCall};
-use crate::link::{Buffer, Frame, Full, Header, Peer as Other, Transmit, Transport};
+use crate::link::{
+    Buffer, Descriptors, FdError, Frame, Full, Header, NotPassed, Peer as Other, Transmit, Transport,
+};
 
 /// Echoes its argument.
 pub(crate) static ECHO: Method = method(7, "echo", || 1);
@@ -36,6 +39,7 @@ const fn method(id: u64, name: &'static str, types: fn() -> u64) -> Method {
 pub(crate) struct Wire {
     pub(crate) frames: VecDeque<Frame>,
     pub(crate) bytes: usize,
+    descriptors: usize,
     /// Nothing more goes in.
     cut: bool,
 }
@@ -75,7 +79,12 @@ pub(crate) struct Sender {
     pub(crate) own_cells: Arc<[AtomicU64]>,
     /// What shows here of the peer's.
     pub(crate) peer_cells: Arc<[AtomicU64]>,
+    /// Whether the operating system passes no descriptors.
+    pub(crate) refuses: bool,
 }
+
+/// Descriptors on their way in one direction.
+const DESCRIPTORS: usize = 64;
 
 fn cells(count: u32) -> Arc<[AtomicU64]> {
     (0..count).map(|_| AtomicU64::new(0)).collect()
@@ -104,6 +113,33 @@ impl Transmit for Sender {
         }
         wire.bytes += Header::LEN + payload.len();
         wire.frames.push_back(Frame::new(*header, Buffer::from(payload)));
+    }
+
+    fn carries_descriptors(&self) -> bool {
+        true
+    }
+
+    fn commit_passing(&mut self, header: &Header, descriptors: &[BorrowedFd<'_>]) -> Result<(), NotPassed> {
+        if self.refuses {
+            return Err(FdError::Refused { errno: 1 }.into());
+        }
+        if !self.has_room_for(descriptors.len()) {
+            return Err(NotPassed::Full);
+        }
+        let own = descriptors.iter().map(|fd| fd.try_clone_to_owned().unwrap()).collect();
+        self.commit(header);
+        let mut wire = self.wire.lock().unwrap();
+        if !wire.cut
+            && let Some(frame) = wire.frames.back_mut()
+        {
+            frame.descriptors = Descriptors::own(own);
+            wire.descriptors += descriptors.len();
+        }
+        Ok(())
+    }
+
+    fn has_room_for(&mut self, descriptors: usize) -> bool {
+        self.wire.lock().unwrap().descriptors + descriptors <= DESCRIPTORS
     }
 
     fn publish(&mut self) -> bool {
@@ -224,6 +260,7 @@ pub(crate) fn settings(limits: Limits) -> Settings {
         has_policy: false,
         keepalive: None,
         idle: None,
+        descriptors: 128,
     }
 }
 
@@ -259,6 +296,7 @@ pub(crate) fn pair_with(shape: Shape, settings: [Settings; 2]) -> [Peer; 2] {
             reserved: Vec::new(),
             own_cells: cells(shape.cells),
             peer_cells: cells(shape.cells),
+            refuses: false,
         },
         incoming: Arc::clone(&wires[1 - at]),
     });
@@ -268,8 +306,11 @@ pub(crate) fn pair_with(shape: Shape, settings: [Settings; 2]) -> [Peer; 2] {
 impl Peer {
     /// Takes one frame in; whether there was one.
     pub(crate) fn receive(&mut self, now: Instant) -> bool {
-        let Some(mut frame) = self.incoming.lock().unwrap().frames.pop_front() else { return false };
-        self.incoming.lock().unwrap().bytes -= Header::LEN + frame.payload.len();
+        let mut wire = self.incoming.lock().unwrap();
+        let Some(mut frame) = wire.frames.pop_front() else { return false };
+        wire.bytes -= Header::LEN + frame.payload.len();
+        wire.descriptors -= frame.descriptors.sent();
+        drop(wire);
         self.session.handle(&mut frame, &mut self.out, &|| now);
         true
     }
@@ -281,9 +322,7 @@ impl Peer {
         deadline: Option<Instant>,
         now: Instant,
     ) -> StartCall {
-        let metadata = Metadata::empty();
-        let method = method.into();
-        let request = CallRequest { connection: 0, method, body: &bytes, metadata, channels: &[], deadline };
+        let request = CallRequest { deadline, ..CallRequest::plain(method.into(), &bytes) };
         self.session.start_call(&request, || now, &mut self.out)
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
 
+use super::CallRequest;
 use super::machine::register;
 
 /// The callers that wait, in the order in which they came.
@@ -17,17 +18,19 @@ pub(super) struct Turns {
 struct Waiting {
     ticket: u64,
     deadline: Option<Instant>,
+    /// How many descriptors are to go with its call.
+    descriptors: u32,
     /// Taken when it is woken; a caller that must wait on registers again and keeps its place.
     waker: Option<Waker>,
     expired: bool,
 }
 
 impl Turns {
-    /// Registers a caller, or its new waker. Says whether its time is over instead.
+    /// Registers a caller with its call, or its new waker. Says whether its time is over instead.
     pub(super) fn wait(
         &mut self,
+        call: &CallRequest<'_>,
         ticket: &mut Option<u64>,
-        deadline: Option<Instant>,
         waker: &Waker,
         spent: &mut Vec<Waker>,
     ) -> Wait {
@@ -45,7 +48,8 @@ impl Turns {
                 *ticket = Some(new);
                 self.waiting.push_back(Waiting {
                     ticket: new,
-                    deadline,
+                    deadline: call.deadline,
+                    descriptors: call.descriptor_count(),
                     waker: Some(waker.clone()),
                     expired: false,
                 });
@@ -75,9 +79,26 @@ impl Turns {
         }
     }
 
-    /// Wakes the first `count` callers, those counted that were woken before and have not come yet.
-    pub(super) fn wake(&mut self, count: usize, wakers: &mut Vec<Waker>) {
-        wakers.extend(self.waiting.iter_mut().take(count).filter_map(|waiting| waiting.waker.take()));
+    /// Wakes the first callers, so many of them, with so many descriptors together. Those are counted that were woken before
+    /// and have not come yet. One that lacks nothing but room for descriptors holds up only others that have some.
+    pub(super) fn wake(&mut self, mut calls: u32, mut descriptors: u32, wakers: &mut Vec<Waker>) {
+        for waiting in &mut self.waiting {
+            if calls == 0 {
+                return;
+            }
+            if waiting.descriptors > descriptors {
+                descriptors = 0;
+                continue;
+            }
+            calls -= 1;
+            descriptors -= waiting.descriptors;
+            wakers.extend(waiting.waker.take());
+        }
+    }
+
+    /// Wakes all callers.
+    pub(super) fn wake_all(&mut self, wakers: &mut Vec<Waker>) {
+        wakers.extend(self.waiting.iter_mut().filter_map(|waiting| waiting.waker.take()));
     }
 }
 

@@ -7,6 +7,9 @@
 mod channels;
 mod connections;
 mod deadlines;
+mod descriptor_items;
+mod descriptor_proxies;
+mod descriptors;
 mod endings;
 mod lines;
 mod metadata;
@@ -29,7 +32,7 @@ macro_rules! on_every_link {
         on_every_link!(@link tcp Tcp $($module::{$($name),*})*);
         on_every_link!(@link mem Mem $($module::{$($name),*})*);
     };
-    (@link $link:ident $kind:ident $($module:ident::{$($name:ident),*})*) => {
+    (@link $link:ident $kind:ident $($module:ident::{$($name:ident),* $(,)?})*) => {
         mod $link {
             $(mod $module {
                 $(#[test]
@@ -39,6 +42,50 @@ macro_rules! on_every_link {
             })*
         }
     };
+}
+
+/// Makes a test of each function for each link that carries descriptors.
+macro_rules! on_links_with_descriptors {
+    ($($tests:tt)*) => {
+        on_every_link!(@link shm Shm $($tests)*);
+        on_every_link!(@link unix Unix $($tests)*);
+        on_every_link!(@link mem Mem $($tests)*);
+    };
+}
+
+mod passed {
+    on_links_with_descriptors! {
+        descriptors::{
+            l7_a_handler_reads_from_what_its_caller_has_passed,
+            l7_descriptors_come_in_their_order,
+            l7_a_result_brings_descriptors,
+            l7_descriptors_are_found_wherever_they_are,
+            l7_what_was_passed_is_passed_on,
+            l7_they_come_with_calls_and_results_in_fragments,
+            l7_no_more_go_with_a_message_than_may,
+            l7_who_sends_keeps_nothing,
+            l7_whatever_becomes_of_a_call_none_stay_open,
+            l7_many_callers_wait_for_room_for_theirs,
+            l7_threads_pass_descriptors,
+        }
+        descriptor_items::{
+            l7_items_bring_descriptors_to_threads_and_back,
+            l7_items_of_any_size_are_passed_on_in_order,
+            l7_descriptors_take_credit,
+            l7_a_sink_and_a_stream_carry_descriptors,
+            l7_items_that_nobody_takes_are_closed,
+            l7_an_item_with_too_many_harms_nothing,
+            l7_no_more_wait_here_than_may,
+        }
+        descriptor_proxies::{
+            l7_a_proxy_passes_descriptors_on,
+            l7_a_proxy_passes_items_with_descriptors_on,
+            l7_a_proxy_tells_that_the_far_side_takes_none,
+        }
+    }
+    on_every_link!(@link tcp Tcp
+        descriptors::{l7_none_go_over_tcp}
+        descriptor_items::{l7_items_without_descriptors_go_over_tcp});
 }
 
 on_every_link! {

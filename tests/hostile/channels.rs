@@ -5,14 +5,14 @@ use transom::{Rx, Tx};
 use crate::raw::{Frame, bind, call, flags, kind, options};
 use crate::scene::{Case, Duel, Scene};
 
-const ITEM: u8 = 16;
+pub const ITEM: u8 = 16;
 const END: u8 = 17;
 const RESET: u8 = 18;
 /// The flag of an item frame with several.
-const BATCH: u8 = 4;
+pub const BATCH: u8 = 4;
 
 /// A message's sender sends on the channel, or receives from it.
-const SENDS: u8 = 0;
+pub const SENDS: u8 = 0;
 const RECEIVES: u8 = 1;
 
 /// Takes channels.
@@ -49,7 +49,7 @@ impl Piping for Pipe {
 }
 
 /// Options that declare channels, by ID and flow; each may be a window behind.
-fn declaring(channels: &[(u64, u8)]) -> Vec<u8> {
+pub fn declaring(channels: &[(u64, u8)]) -> Vec<u8> {
     let mut bytes = options(u64::MAX, &[0, 0]);
     bytes.truncate(bytes.len() - 2);
     bytes.extend_from_slice(&u16::try_from(channels.len()).expect("a few").to_le_bytes());
@@ -66,7 +66,7 @@ fn declaring(channels: &[(u64, u8)]) -> Vec<u8> {
 }
 
 /// Frames until the one that answers request `id`, which comes last.
-fn until_answered(duel: &mut Duel, id: u64) -> Vec<Frame> {
+pub fn until_answered(duel: &mut Duel, id: u64) -> Vec<Frame> {
     let mut frames = Vec::new();
     loop {
         let frame = duel.theirs.receive().expect("an answer");

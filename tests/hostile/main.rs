@@ -20,6 +20,7 @@ mod handlers;
 mod handover;
 mod handshake;
 mod logs;
+mod passing;
 mod raw;
 mod refusals;
 mod rings;

@@ -24,6 +24,7 @@ use crate::channels::{Pipe, PipingServer};
 use crate::common::{Echo, EchoBlockingClient, EchoClient, EchoServer, Place};
 use crate::handlers::{FragileServer, Glass};
 use crate::logs;
+use crate::passing::{Taker, TakingServer};
 use crate::raw::{Offer, PATIENCE, Peer, Role, SIZE, Socket, kind, wait_for};
 
 /// Which of the two drivers is under attack.
@@ -102,7 +103,7 @@ pub struct Scene {
 
 /// What both our listeners and our connectors serve.
 fn services() -> impl Service {
-    (EchoServer::new(Echo), FragileServer::new(Glass), PipingServer::new(Pipe))
+    (EchoServer::new(Echo), FragileServer::new(Glass), PipingServer::new(Pipe), TakingServer::new(Taker))
 }
 
 /// A client that keeps to the rules.

@@ -73,8 +73,8 @@ pub(super) fn codecs(at: usize, method: &Method) -> TokenStream {
             }
 
             #[inline]
-            fn ends(&self, __ends: &mut ::transom::__private::Ends) {
-                #(::transom::__private::Codec::ends(#codecs, &self.#names, __ends);)*
+            fn handles(&self, __handles: &mut ::transom::__private::Handles) {
+                #(::transom::__private::Codec::handles(#codecs, &self.#names, __handles);)*
             }
         }
 
@@ -95,8 +95,8 @@ pub(super) fn codecs(at: usize, method: &Method) -> TokenStream {
             }
 
             #[inline]
-            fn output_ends(__output: &Self::Output, __ends: &mut ::transom::__private::Ends) {
-                ::transom::__private::Codec::ends(#output_codec, __output, __ends)
+            fn output_handles(__output: &Self::Output, __handles: &mut ::transom::__private::Handles) {
+                ::transom::__private::Codec::handles(#output_codec, __output, __handles)
             }
 
             fn decode_error(

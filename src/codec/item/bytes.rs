@@ -1,6 +1,6 @@
 //! Items of bytes, encoded from where they are and read where they have arrived: as a `Vec<u8>` is, without one.
 
-use crate::codec::{DecodeError, Encode, EncodeError, Ends, Plain, Reader, Sink};
+use crate::codec::{DecodeError, Encode, EncodeError, Handles, Plain, Reader, Sink};
 
 /// How much longer than an item's bytes its encoding may be.
 pub(crate) const LENGTH: usize = 10;
@@ -33,5 +33,5 @@ impl Encode for Bytes<'_> {
     }
 
     /// There are none in bytes.
-    fn ends(&self, _ends: &mut Ends) {}
+    fn handles(&self, _handles: &mut Handles) {}
 }

@@ -21,7 +21,7 @@ use self::copied::Copied;
 use self::listed::Listed;
 pub use self::raw::RawItem;
 use super::known::known;
-use super::{DecodeError, EncodeError, EndError, Reader, Sink, reflect};
+use super::{DecodeError, EncodeError, HandleError, Handles, Reader, Sink, reflect};
 
 /// The codec of items of type `T`, found when the first is encoded or decoded.
 pub(crate) struct ItemCodec<T> {
@@ -36,6 +36,8 @@ enum Way<T> {
     Copied(Copied<T>),
     /// By reflection.
     Reflected,
+    /// By reflection, too, and there may be descriptors in them.
+    Passing,
     /// Not at all: the type has channel ends.
     Refused,
 }
@@ -59,7 +61,21 @@ impl<T: Facet<'static> + 'static> ItemCodec<T> {
         match self.way() {
             Way::Listed(listed) => Some((listed.size)(item)),
             Way::Copied(_) => Some(size_of::<T>()),
-            Way::Reflected | Way::Refused => None,
+            Way::Reflected | Way::Passing | Way::Refused => None,
+        }
+    }
+
+    /// Whether items may have descriptors in them.
+    #[inline]
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self.way(), Way::Passing)
+    }
+
+    /// Collects the descriptors in an item.
+    #[inline]
+    pub(crate) fn handles(&self, item: &T, into: &mut Handles) {
+        if self.passes() {
+            reflect::handles(item, into);
         }
     }
 
@@ -72,8 +88,8 @@ impl<T: Facet<'static> + 'static> ItemCodec<T> {
         match self.way() {
             Way::Listed(listed) => (listed.write)(item, out),
             Way::Copied(copied) => out.put(copied.bytes(item)),
-            Way::Reflected => reflect::encode(item, out)?,
-            Way::Refused => return Err(EndError::Misplaced.into()),
+            Way::Reflected | Way::Passing => reflect::encode(item, out)?,
+            Way::Refused => return Err(HandleError::Misplaced.into()),
         }
         Ok(())
     }
@@ -93,8 +109,8 @@ impl<T: Facet<'static> + 'static> ItemCodec<T> {
             }
             Way::Copied(copied) => copied.read(&mut from)?,
             // What an item borrows would not live on.
-            Way::Reflected => reflect::decode_owned(&mut from)?,
-            Way::Refused => return Err(EndError::Misplaced.into()),
+            Way::Reflected | Way::Passing => reflect::decode_owned(&mut from)?,
+            Way::Refused => return Err(HandleError::Misplaced.into()),
         };
         from.end()?;
         Ok(item)
@@ -112,7 +128,8 @@ impl<T: Facet<'static> + 'static> Way<T> {
         }
         // What else is wrong with the type, reflection says itself.
         match known::<EncodeError>(T::SHAPE) {
-            Ok(walk) if walk.leads_somewhere() => Self::Refused,
+            Ok(walk) if walk.leads_to_ends() => Self::Refused,
+            Ok(walk) if walk.leads_somewhere() => Self::Passing,
             _ => Self::Reflected,
         }
     }
@@ -125,6 +142,7 @@ impl<T> fmt::Debug for ItemCodec<T> {
             Some(Way::Listed(_)) => "ItemCodec(Listed)",
             Some(Way::Copied(_)) => "ItemCodec(Copied)",
             Some(Way::Reflected) => "ItemCodec(Reflected)",
+            Some(Way::Passing) => "ItemCodec(Passing)",
             Some(Way::Refused) => "ItemCodec(Refused)",
         })
     }

@@ -13,6 +13,7 @@ fn way<T: Facet<'static>>() -> &'static str {
         Way::Listed(_) => "listed",
         Way::Copied(_) => "copied",
         Way::Reflected => "reflected",
+        Way::Passing => "passing",
         Way::Refused => "refused",
     }
 }

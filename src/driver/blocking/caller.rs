@@ -44,7 +44,7 @@ fn wait_turn(engine: &Engine, call: &CallRequest<'_>) -> Result<Started, Answer>
             StartCall::Refused(answer) => Some(Err(answer)),
             StartCall::Busy => {
                 let waker = waker.unwrap_or(Waker::noop());
-                session.wait_turn(call.connection, &mut ticket, call.deadline, waker).map(Err)
+                session.wait_turn(call, &mut ticket, waker).map(Err)
             }
         });
     if let Some(ticket) = ticket {

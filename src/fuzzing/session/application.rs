@@ -32,9 +32,9 @@ impl Attacked {
             return;
         }
         let method = [&ECHO, &MISSING, &DIFFERS][usize::from(choice % 3)].into();
-        let (bytes, metadata) = (vec![choice; length], Metadata::empty());
+        let bytes = vec![choice; length];
         let body = &bytes.as_slice();
-        let request = CallRequest { connection, method, body, metadata, channels, deadline };
+        let request = CallRequest { connection, channels, deadline, ..CallRequest::plain(method, body) };
         let Peer { session, out, .. } = &mut self.peer;
         match session.start_call(&request, || self.now, out) {
             StartCall::Started(started) => {
@@ -43,7 +43,7 @@ impl Attacked {
             }
             StartCall::Refused(_) => {}
             StartCall::Busy if connection == 0 => {
-                let waits = session.wait_turn(0, &mut self.turn, deadline, Waker::noop()).is_none();
+                let waits = session.wait_turn(&request, &mut self.turn, Waker::noop()).is_none();
                 if waits && choice & 0x40 == 0 {
                     return;
                 }
@@ -75,7 +75,7 @@ impl Attacked {
         let bytes = vec![choice; length];
         let (body, metadata) = (&bytes.as_slice(), Metadata::empty());
         let result = match choice & 0x80 {
-            0 => Ok(Outcome { body, metadata, channels }),
+            0 => Ok(Outcome { body, metadata, channels, descriptors: &[] }),
             _ => Err(Failure::HandlerPanicked),
         };
         if let Some(first) = self.peer.session.respond(call, result, &mut self.peer.out) {
@@ -126,7 +126,7 @@ impl Attacked {
         let batch = count > 1;
         let item = [u32::from(length).to_le_bytes().as_slice(), &vec![7; length.into()]].concat();
         let bytes = if batch { item.repeat(count.into()) } else { item.split_at(4).1.to_vec() };
-        let run = ItemRun { body: &bytes.as_slice(), count: count.into(), batch };
+        let run = ItemRun { body: &bytes.as_slice(), count: count.into(), batch, descriptors: &[] };
         let Peer { session, out, .. } = &mut self.peer;
         let open = session.credit(channel, out).is_ok();
         match session.poll_send(channel, &run, Some(Waker::noop()), out) {

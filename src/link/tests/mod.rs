@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use transom_shm_layout::half::HalfConfig;
 
-use super::{Frame, Full, Header, Kind, Link, NotPassed, ShmParts, mem_pair, shm_link, stream_link};
+use super::{FdError, Frame, Full, Header, Kind, Link, NotPassed, ShmParts, mem_pair, shm_link, stream_link};
 use crate::{memory, sys};
 
 /// Both ends of a link in shared memory, and of its lifeline.

@@ -6,7 +6,7 @@ use std::process::Command;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::*;
-use crate::link::descriptors::Lost;
+use crate::link::{Lost, Quota};
 
 /// Set in the process that is to run out of descriptors: what a process may have open is one for all of its tests.
 const ALONE: &str = "TRANSOM_TEST_ALONE";
@@ -53,5 +53,33 @@ fn runs_out() {
         let mut frame = receive(&mut other);
         assert_eq!(frame.descriptors.take().unwrap().len(), 1);
         assert!(comes_to_its_end(&mut readers[3]));
+    }
+}
+
+#[test]
+fn what_waits_here_is_bounded_whatever_becomes_of_it() {
+    for (name, [mut one, mut other]) in links() {
+        println!("{name}");
+        let quota = Quota::new(3);
+        let (mut readers, mut writers) = pipes(5);
+        let mut come = |count: usize| {
+            let these: Vec<_> = writers.drain(..count).collect();
+            send(&mut one, b"x", &borrowed(&these)).unwrap();
+            let mut frame = receive(&mut other);
+            frame.descriptors.wait_within(&quota);
+            assert_eq!(frame.descriptors.sent(), count, "{name}");
+            frame
+        };
+        let (mut two, mut too_many) = (come(2), come(2));
+        assert_eq!(quota.waiting(), 2);
+        assert_eq!(too_many.descriptors.take().unwrap_err(), Lost);
+        assert!(readers[2..4].iter_mut().all(comes_to_its_end), "they are closed at once");
+        let mut one_more = come(1);
+        assert_eq!(quota.waiting(), 3);
+        assert_eq!(two.descriptors.take().unwrap().len(), 2);
+        assert_eq!(quota.waiting(), 1);
+        one_more.descriptors.close();
+        assert_eq!((quota.waiting(), one_more.descriptors.sent()), (0, 0));
+        assert!(readers.iter_mut().all(comes_to_its_end));
     }
 }

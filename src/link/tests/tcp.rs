@@ -46,7 +46,10 @@ fn descriptors_are_neither_sent_nor_believed() {
     let (mut link, mut theirs) = half_tcp(None);
     let (_readers, writers) = pipes(1);
     assert!(!link.transmit.carries_descriptors());
-    assert!(matches!(send(&mut link, b"x", &borrowed(&writers)), Err(NotPassed::Unsupported)));
+    assert!(matches!(
+        send(&mut link, b"x", &borrowed(&writers)),
+        Err(NotPassed::Never(FdError::Unsupported))
+    ));
     send(&mut link, b"y", &[]).unwrap();
     let mut said = [0; Header::LEN + 1];
     theirs.read_exact(&mut said).unwrap();

@@ -25,7 +25,7 @@ impl Tx<Vec<u8>> {
         cooperate(cx, |cx| {
             let bound = ready!(self.pairing().poll_bound(Flow::Out, cx.waker()))?;
             let message = Message::new(Bytes(bytes))?;
-            let run = ItemRun { body: &message, count: 1, batch: false };
+            let run = ItemRun { body: &message, count: 1, batch: false, descriptors: &[] };
             bound.calls().poll_send(bound.channel, &run, Some(cx.waker())).map_err(SendFailure::from)
         })
     }

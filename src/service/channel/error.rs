@@ -2,6 +2,7 @@
 
 use super::pairing::Unbound;
 use crate::codec::{DecodeError, EncodeError};
+use crate::link::FdError;
 use crate::session::{CloseReason, Gone};
 
 /// Why an item was not sent.
@@ -28,6 +29,9 @@ pub enum SendFailure {
         /// Why, in words.
         detail: String,
     },
+    /// The descriptors in the item were not passed. The channel goes on.
+    #[error(transparent)]
+    Descriptors(FdError),
     /// This end has been passed on.
     #[error("this end of the channel was passed on")]
     PassedOn,
@@ -109,6 +113,7 @@ impl From<Gone> for SendFailure {
             Gone::Reset => Self::Reset,
             Gone::Closed(reason) => Self::Disconnected(reason),
             Gone::TooLarge { size, limit } => Self::TooLarge { size, limit },
+            Gone::Descriptors(error) => Self::Descriptors(error),
         }
     }
 }
@@ -131,8 +136,8 @@ impl From<EncodeError> for SendFailure {
 impl From<Gone> for RecvError {
     fn from(gone: Gone) -> Self {
         match gone {
-            // What is too large is never received.
-            Gone::Reset | Gone::TooLarge { .. } => Self::Reset,
+            // What is not sent is never received.
+            Gone::Reset | Gone::TooLarge { .. } | Gone::Descriptors(_) => Self::Reset,
             Gone::Closed(reason) => Self::Disconnected(reason),
         }
     }

@@ -7,7 +7,8 @@ use std::task::{Poll, Waker};
 use super::Item;
 use super::error::RecvError;
 use super::pairing::{Bound, Unbound};
-use crate::codec::{DecodeError, ItemCodec};
+use super::passing::bind_descriptors;
+use crate::codec::{DecodeError, Handles, ItemCodec};
 use crate::session::{Gone, ITEM_LENGTH, ITEM_OVERHEAD, Items, Metadata, Received};
 
 /// What was taken from a session and not yet handed out.
@@ -33,8 +34,20 @@ impl Inbox {
         let bytes = self.first()?;
         let item = bytes.ok_or(DecodeError::End).and_then(|bytes| codec.decode(bytes));
         let length = bytes.map(<[u8]>::len);
+        let item = if codec.passes() { item.and_then(|item| self.bind(codec, item)) } else { item };
         self.advance(length);
         Some(item.map_err(RecvError::from))
+    }
+
+    /// Has the descriptors in the next item stand for those that came with it.
+    #[cold]
+    fn bind<T: Item>(&mut self, codec: &ItemCodec<T>, item: T) -> Result<T, DecodeError> {
+        let mut handles = Handles::new();
+        codec.handles(&item, &mut handles);
+        if let Some(first) = self.queue.front_mut() {
+            bind_descriptors(&handles, &mut first.descriptors)?;
+        }
+        Ok(item)
     }
 
     /// The encoding of the next item, if one is here; the batch may not be one.

@@ -7,7 +7,7 @@
 //!                 └──────── Pairing: unbound ──> bound ───────────────────────> session
 //! ```
 //!
-//! An end in a message is a number ([`End`](crate::codec::End)); which channel it stands for is in the message's list.
+//! An end in a message is a number ([`Handle`](crate::codec::Handle)); which channel it stands for is in the message's list.
 //! Both ends of a pair share a [`Pairing`](pairing::Pairing), which knows the session's channel once one of them has been
 //! passed on.
 
@@ -37,7 +37,7 @@ pub use tx::Tx;
 /// What channels carry: anything that is `Facet`, `Send`, and borrows nothing.
 ///
 /// Numbers, strings, bytes, lists, options and small tuples of these, and arrays of bytes or floats, are encoded without
-/// reflection. An item has no channel ends in it.
+/// reflection. An item has no channel ends in it; it may have descriptors, [`Fd`](crate::Fd).
 pub trait Item: Facet<'static> + Send + 'static {}
 
 impl<T: Facet<'static> + Send + 'static> Item for T {}
@@ -67,8 +67,8 @@ pub fn channel<T: Item>() -> (Tx<T>, Rx<T>) {
 }
 
 /// Like [`channel`], and if the receiving end is kept, its sender may be ahead by `window` bytes rather than as much as the
-/// connection's limits say. An item counts as its encoding and 32 bytes more; one that is larger than the window is sent
-/// alone.
+/// connection's limits say. An item counts as its encoding and 32 bytes more, and 1024 more for each descriptor in it; one
+/// that is larger than the window is sent alone.
 pub fn channel_with_window<T: Item>(window: u32) -> (Tx<T>, Rx<T>) {
     pair(Some(window.max(1)))
 }

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 
 use super::crowd::Crowd;
-use crate::codec::EndError;
+use crate::codec::HandleError;
 use crate::driver::Calls;
 use crate::service::Connection;
 use crate::session::{ChannelId, Flow, Metadata, Wish};
@@ -120,11 +120,11 @@ impl Pairing {
     /// Takes an end away, for a message; what is to be declared for it.
     ///
     /// # Errors
-    /// [`EndError::InUse`] if the other one is away already.
-    pub(super) fn claim(&self, end: Flow) -> Result<Wish, EndError> {
+    /// [`HandleError::InUse`] if the other one is away already.
+    pub(super) fn claim(&self, end: Flow) -> Result<Wish, HandleError> {
         let mut state = self.lock();
         if state.away.is_some() {
-            return Err(EndError::InUse);
+            return Err(HandleError::InUse);
         }
         state.away = Some(end);
         Ok(Wish { flow: end.other(), window: self.window })

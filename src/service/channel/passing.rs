@@ -1,111 +1,173 @@
-//! Passing ends on: from a value into the list that goes along with its message, and from such a list into a value.
+//! Passing handles on: from a value into the lists that go along with its message, and from such lists into a value.
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use super::Pairing;
-use crate::codec::{DecodeError, Encode, EncodeError, End, EndError, Ends};
+use crate::codec::{DecodeError, Encode, EncodeError, Handle, HandleError, Handles, Kind, Message, Numbered};
 use crate::driver::Arrived;
+use crate::link::{Descriptors, Lost};
 use crate::service::Connection;
+use crate::service::fd::Place;
 use crate::session::{ChannelId, Flow, Wish};
 
-/// The ends in a message that is to be sent. If it never is, the ends that were kept come to nothing.
+/// What is in a message that is to be sent and goes along with it: ends of channels, and descriptors. If it never is sent,
+/// the ends that were kept come to nothing.
 #[derive(Debug, Default)]
-pub(in crate::service) struct Departing(Vec<(Arc<Pairing>, Wish)>);
+pub(in crate::service) struct Departing(Option<Box<Load>>);
 
-impl Departing {
-    /// Takes the ends out of `message`, before it is encoded.
-    ///
-    /// # Errors
-    /// [`EncodeError::Ends`] if one cannot be passed on.
-    #[inline]
-    pub(in crate::service) fn of(message: &impl Encode) -> Result<Self, EncodeError> {
-        let mut ends = Ends::new();
-        message.ends(&mut ends);
-        if ends.is_empty() {
-            return Ok(Self::default());
-        }
-        Ok(Self::claim(&ends)?)
+#[derive(Debug, Default)]
+struct Load {
+    /// The pairs whose ends are passed on, and the channels that are to be declared for them.
+    pairings: Vec<Arc<Pairing>>,
+    wishes: Vec<Wish>,
+    descriptors: Vec<Arc<Place>>,
+}
+
+impl Load {
+    /// What these handles stand for; they have their numbers as long as what is given besides is held.
+    #[cold]
+    fn of(handles: &Handles) -> Result<(Box<Self>, Numbered<'_>), HandleError> {
+        // Before they are numbered: one that stands for nothing has a number already.
+        let places = handles.descriptors().iter().map(|handle| Place::taken(handle));
+        let mut load = Box::<Self>::default();
+        load.descriptors = places.collect::<Result<_, _>>()?;
+        let numbered = handles.number()?;
+        handles.ends().iter().try_for_each(|end| load.take(end))?;
+        Ok((load, numbered))
     }
 
-    fn claim(ends: &Ends) -> Result<Self, EndError> {
-        ends.number()?;
-        let mut departing = Self::default();
-        for end in ends.iter() {
-            let pairing = pairing(end)?;
-            let wish = pairing.claim(flow(end))?;
-            departing.0.push((pairing, wish));
-        }
-        Ok(departing)
+    /// Takes an end that has its number.
+    fn take(&mut self, end: &Handle) -> Result<(), HandleError> {
+        let pairing = pairing(end)?;
+        self.wishes.push(pairing.claim(flow(end))?);
+        self.pairings.push(pairing);
+        Ok(())
+    }
+}
+
+impl Departing {
+    /// Encodes a message, and takes out what goes along with it.
+    ///
+    /// # Errors
+    /// [`EncodeError`] if it has no encoding, or something in it cannot be passed on.
+    #[inline]
+    pub(in crate::service) fn encode<M: Encode>(message: M) -> Result<(Message<M>, Self), EncodeError> {
+        let mut handles = Handles::new();
+        message.handles(&mut handles);
+        Self::around(&handles, || Message::new(message))
+    }
+
+    /// Runs `encode`, which encodes a value with these handles, and takes out what goes along with it.
+    ///
+    /// # Errors
+    /// [`EncodeError`] if that fails, or one cannot be passed on.
+    #[inline]
+    pub(in crate::service) fn around<R>(
+        handles: &Handles,
+        encode: impl FnOnce() -> Result<R, EncodeError>,
+    ) -> Result<(R, Self), EncodeError> {
+        let claimed = if handles.is_empty() { None } else { Some(Load::of(handles)?) };
+        let encoded = encode()?;
+        Ok((encoded, Self(claimed.map(|(load, _numbered)| load))))
     }
 
     /// Takes an end that nobody found in a value; its number is that of those before it.
     ///
     /// # Errors
-    /// [`EndError`] if it cannot be passed on.
-    pub(in crate::service) fn pass(&mut self, end: &End) -> Result<(), EndError> {
-        end.take(u32::try_from(self.0.len()).map_err(|_| EndError::Misplaced)?)?;
-        let pairing = pairing(end)?;
-        let wish = pairing.claim(flow(end))?;
-        self.0.push((pairing, wish));
-        Ok(())
+    /// [`HandleError`] if it cannot be passed on.
+    pub(in crate::service) fn pass(&mut self, end: &Handle) -> Result<(), HandleError> {
+        let load = self.0.get_or_insert_default();
+        let number = u32::try_from(load.wishes.len()).map_err(|_| HandleError::Misplaced)?;
+        if end.take(number) { load.take(end) } else { Err(HandleError::Taken) }
     }
 
+    /// Whether nothing goes along.
     #[inline]
     pub(in crate::service) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
-    /// How many bytes more a message is at most because it declares them.
+    /// How many bytes more a message is at most because it declares channels.
     pub(in crate::service) fn declared_size(&self) -> usize {
-        32 * self.0.len()
+        self.0.as_ref().map_or(0, |load| 32 * load.wishes.len())
     }
 
-    /// What the message is to declare.
+    /// The channels that the message is to declare.
     #[inline]
-    pub(in crate::service) fn wishes(&self) -> Vec<Wish> {
-        self.0.iter().map(|&(_, wish)| wish).collect()
+    pub(in crate::service) fn wishes(&self) -> &[Wish] {
+        self.0.as_ref().map_or(&[], |load| &load.wishes)
     }
 
-    /// The message is on its way, and has declared channels from this one on: the ends that were kept stand for them.
+    /// The descriptors in it.
+    #[inline]
+    pub(in crate::service) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let load = self.0.as_ref();
+        load.map_or_else(Vec::new, |load| load.descriptors.iter().map(|place| place.as_fd()).collect())
+    }
+
+    /// The message is on its way, and has declared channels from this one on: the ends that were kept stand for them. Its
+    /// descriptors are closed here.
     pub(in crate::service) fn bind(&mut self, connection: &Connection, first: u64) {
-        for (id, (pairing, _)) in (first..).step_by(2).zip(self.0.drain(..)) {
+        let Some(mut load) = self.0.take() else { return };
+        for (id, pairing) in (first..).step_by(2).zip(load.pairings.drain(..)) {
             pairing.bind(connection, ChannelId { connection: connection.id(), id });
         }
     }
 }
 
-impl Drop for Departing {
+impl Drop for Load {
     fn drop(&mut self) {
-        self.0.drain(..).for_each(|(pairing, _)| pairing.lose());
+        self.pairings.drain(..).for_each(|pairing| pairing.lose());
     }
 }
 
-/// Has the ends in a decoded value stand for the channels that its message has declared.
+/// Has the handles in a decoded value stand for what its message has brought: channels and descriptors.
 ///
 /// # Errors
-/// [`EndError::Undeclared`] if there is one that was not declared, or not so.
+/// [`HandleError::Undeclared`] if there is one that did not come, or not so; [`HandleError::Lost`] if it was lost here.
 #[inline]
 pub(in crate::service) fn bind(
-    ends: &Ends,
-    declared: Option<(Arrived, Connection)>,
+    handles: &Handles,
+    arrived: Option<(Arrived, Connection)>,
 ) -> Result<(), DecodeError> {
-    if ends.is_empty() {
+    if handles.is_empty() {
         return Ok(());
     }
-    let (mut arrived, connection) = declared.ok_or(EndError::Undeclared)?;
-    for end in ends.iter() {
-        let number = end.number().and_then(|number| usize::try_from(number).ok());
-        let channel = number.and_then(|number| arrived.take(number, flow(end)));
-        pairing(end)?.bind(&connection, channel.ok_or(EndError::Undeclared)?);
+    let (mut arrived, connection) = arrived.ok_or(HandleError::Undeclared)?;
+    for end in handles.ends() {
+        let channel = number(end).and_then(|number| arrived.take(number, flow(end)));
+        pairing(end)?.bind(&connection, channel.ok_or(HandleError::Undeclared)?);
+    }
+    Ok(bind_descriptors(handles, arrived.descriptors_mut())?)
+}
+
+/// Has those handles in a decoded value that are descriptors stand for those that came with it.
+///
+/// # Errors
+/// As of [`bind`].
+pub(super) fn bind_descriptors(handles: &Handles, came: &mut Descriptors) -> Result<(), HandleError> {
+    if handles.descriptors().is_empty() {
+        return Ok(());
+    }
+    let came = came.take().map_err(|Lost| HandleError::Lost)?;
+    let mut came: Vec<_> = came.into_iter().map(Some).collect();
+    for handle in handles.descriptors() {
+        let fd = number(handle).and_then(|number| came.get_mut(number)?.take());
+        Place::fill(handle, fd.ok_or(HandleError::Undeclared)?)?;
     }
     Ok(())
 }
 
-fn flow(end: &End) -> Flow {
-    if end.sends() { Flow::Out } else { Flow::In }
+fn number(handle: &Handle) -> Option<usize> {
+    handle.number().and_then(|number| usize::try_from(number).ok())
 }
 
-fn pairing(end: &End) -> Result<Arc<Pairing>, EndError> {
+fn flow(end: &Handle) -> Flow {
+    if end.kind() == Kind::Sender { Flow::Out } else { Flow::In }
+}
+
+fn pairing(end: &Handle) -> Result<Arc<Pairing>, HandleError> {
     // Nobody else makes ends.
-    Arc::clone(end.keeper()).downcast().map_err(|_| EndError::Misplaced)
+    Arc::clone(end.keeper()).downcast().map_err(|_| HandleError::Misplaced)
 }

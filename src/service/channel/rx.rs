@@ -14,7 +14,7 @@ use super::crowd::block_on;
 use super::error::{RecvError, TryRecvError};
 use super::inbox::Inbox;
 use super::pairing::{Leave, Pairing};
-use crate::codec::{End, EndError, ItemCodec, Receiver};
+use crate::codec::{Handle, HandleError, ItemCodec, Kind, Receiver};
 use crate::service::Connection;
 use crate::service::coop::cooperate;
 use crate::session::{ChannelId, Flow, Metadata};
@@ -30,7 +30,7 @@ use crate::session::{ChannelId, Flow, Metadata};
 pub struct Rx<T> {
     // Read by reflection: the first field is the end.
     #[facet(opaque)]
-    end: Arc<End>,
+    end: Arc<Handle>,
     #[facet(opaque)]
     pub(super) pairing: Arc<Pairing>,
     #[facet(opaque)]
@@ -45,7 +45,7 @@ pub struct Rx<T> {
 impl<T> Rx<T> {
     /// An end of a pair.
     pub(super) fn new(pairing: Arc<Pairing>) -> Self {
-        let end = End::new(false, Arc::clone(&pairing) as _);
+        let end = Handle::new(Kind::Receiver, Arc::clone(&pairing) as _);
         Self::with(end, pairing)
     }
 
@@ -53,14 +53,14 @@ impl<T> Rx<T> {
     pub(in crate::service) fn arrived(connection: &Connection, channel: ChannelId) -> Self {
         let pairing = Arc::new(Pairing::arriving(Flow::In));
         pairing.bind(connection, channel);
-        Self::with(End::taken(false, Arc::clone(&pairing) as _), pairing)
+        Self::with(Handle::taken(Kind::Receiver, Arc::clone(&pairing) as _), pairing)
     }
 
-    pub(in crate::service) fn end(&self) -> &Arc<End> {
+    pub(in crate::service) fn end(&self) -> &Arc<Handle> {
         &self.end
     }
 
-    fn with(end: Arc<End>, pairing: Arc<Pairing>) -> Self {
+    fn with(end: Arc<Handle>, pairing: Arc<Pairing>) -> Self {
         Self { end, pairing, codec: ItemCodec::new(), inbox: Inbox::default(), told: false }
     }
 
@@ -191,19 +191,19 @@ impl<T: Item> Stream for Rx<T> {
 
 #[doc(hidden)]
 impl<T> TryFrom<Receiver> for Rx<T> {
-    type Error = EndError;
+    type Error = HandleError;
 
-    fn try_from(receiver: Receiver) -> Result<Self, EndError> {
+    fn try_from(receiver: Receiver) -> Result<Self, HandleError> {
         let pairing = Arc::new(Pairing::arriving(Flow::In));
-        Ok(Self::with(receiver.end(Arc::clone(&pairing) as _)?, pairing))
+        Ok(Self::with(receiver.handle(Arc::clone(&pairing) as _)?, pairing))
     }
 }
 
 #[doc(hidden)]
 impl<T> TryFrom<&Rx<T>> for Receiver {
-    type Error = EndError;
+    type Error = HandleError;
 
-    fn try_from(rx: &Rx<T>) -> Result<Self, EndError> {
+    fn try_from(rx: &Rx<T>) -> Result<Self, HandleError> {
         Self::of(&rx.end)
     }
 }

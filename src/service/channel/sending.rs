@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker, ready};
 use super::crowd::Turn;
 use super::error::{SendAllError, SendError, SendFailure};
 use super::pairing::Bound;
-use super::{Item, Tx};
-use crate::codec::{Encode, EncodeError, Ends, ItemCodec, Message, Sink};
+use super::{Departing, Item, Tx};
+use crate::codec::{Body, Encode, EncodeError, Handles, ItemCodec, Message, Sink};
 use crate::link::Buffer;
 use crate::service::coop::cooperate;
 use crate::session::{Flow, ITEM_LENGTH, ITEM_OVERHEAD, ItemRun};
@@ -31,16 +31,34 @@ impl<T: Item> Encode for One<'_, T> {
         self.codec.encode(self.item, out)
     }
 
-    /// An item has none.
-    fn ends(&self, _ends: &mut Ends) {}
+    #[inline]
+    fn handles(&self, handles: &mut Handles) {
+        self.codec.handles(self.item, handles);
+    }
+}
+
+/// Appends the encoding of an item to others; what goes along with it.
+#[inline]
+pub(super) fn encode<T: Item>(
+    codec: &ItemCodec<T>,
+    item: &T,
+    into: &mut Vec<u8>,
+) -> Result<Departing, EncodeError> {
+    if !codec.passes() {
+        codec.encode(item, into)?;
+        return Ok(Departing::default());
+    }
+    let mut handles = Handles::new();
+    codec.handles(item, &mut handles);
+    Departing::around(&handles, || codec.encode(item, into)).map(|((), departing)| departing)
 }
 
 /// An item that is being sent.
 pub(super) struct Sending<'t, T> {
     tx: &'t Tx<T>,
     item: T,
-    /// Its encoding, if it is not written where it will be read.
-    encoded: Option<Buffer>,
+    /// Its encoding, if it is not written where it will be read, and what goes along with it.
+    encoded: Option<(Buffer, Departing)>,
     turn: Option<Turn<'t>>,
 }
 
@@ -79,24 +97,28 @@ impl<'t, T: Item> Sending<'t, T> {
     /// Sends the item, with this thread.
     pub(super) fn block(&self) -> Result<(), SendFailure> {
         let (bound, _turn) = self.tx.block()?;
-        let message = Message::new(One { codec: self.tx.codec(), item: &self.item })?;
-        let run = ItemRun { body: &message, count: 1, batch: false };
+        let (message, departing) = Departing::encode(One { codec: self.tx.codec(), item: &self.item })?;
+        let descriptors = &departing.descriptors();
+        let run = ItemRun { body: &message, count: 1, batch: false, descriptors };
         Ok(bound.calls().send_blocking(bound.channel, &run)?)
     }
 
     #[inline]
     fn attempt(&mut self, bound: &Bound, waker: Option<&Waker>) -> Poll<Result<(), SendFailure>> {
-        let send = |run: &ItemRun<'_>| bound.calls().poll_send(bound.channel, run, waker);
-        if let Some(encoded) = &self.encoded {
-            let encoded: &[u8] = encoded;
-            return send(&ItemRun { body: &encoded, count: 1, batch: false }).map_err(SendFailure::from);
+        let send = |body: &dyn Body, departing: &Departing| {
+            let descriptors = &departing.descriptors();
+            let run = ItemRun { body, count: 1, batch: false, descriptors };
+            bound.calls().poll_send(bound.channel, &run, waker)
+        };
+        if let Some((encoded, departing)) = &self.encoded {
+            return send(&&encoded[..], departing).map_err(SendFailure::from);
         }
-        let message = Message::new(One { codec: self.tx.codec(), item: &self.item })?;
-        let sent = send(&ItemRun { body: &message, count: 1, batch: false });
+        let (message, departing) = Departing::encode(One { codec: self.tx.codec(), item: &self.item })?;
+        let sent = send(&message, &departing);
         if sent.is_pending()
             && let Message::Bytes(encoded) = message
         {
-            self.encoded = Some(encoded);
+            self.encoded = Some((encoded, departing));
         }
         sent.map_err(SendFailure::from)
     }
@@ -181,6 +203,8 @@ struct Batch {
     count: u32,
     /// What stands behind them instead: one that cannot be encoded.
     failure: Option<SendFailure>,
+    /// What goes along with the one item, if it may have descriptors in it.
+    departing: Departing,
 }
 
 impl Batch {
@@ -216,7 +240,8 @@ impl Batch {
             }
             self.count += 1;
             self.end = self.bytes.len();
-            if cost >= credit || self.end >= room {
+            // Descriptors go with an item that is alone.
+            if cost >= credit || self.end >= room || codec.passes() {
                 return Ok(());
             }
         }
@@ -226,7 +251,7 @@ impl Batch {
     fn encode<T: Item>(&mut self, codec: &ItemCodec<T>, item: &T) -> Result<(), SendFailure> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; ITEM_LENGTH]);
-        codec.encode(item, &mut *self.bytes)?;
+        self.departing = encode(codec, item, &mut self.bytes)?;
         let size = self.bytes.len() - start - ITEM_LENGTH;
         let too_large = |_| SendFailure::TooLarge { size: size as u64, limit: u32::MAX.into() };
         let length = u32::try_from(size).map_err(too_large)?;
@@ -238,12 +263,14 @@ impl Batch {
     fn send<R>(&self, send: impl FnOnce(&ItemRun<'_>) -> R) -> R {
         let batch = self.count > 1;
         let bytes = if batch { &self.bytes[..self.end] } else { &self.bytes[ITEM_LENGTH..self.end] };
-        send(&ItemRun { body: &bytes, count: self.count, batch })
+        let descriptors = &self.departing.descriptors();
+        send(&ItemRun { body: &bytes, count: self.count, batch, descriptors })
     }
 
     /// The items have been sent.
     fn sent(&mut self) {
         self.bytes.drain(..self.end);
         (self.end, self.count) = (0, 0);
+        self.departing = Departing::default();
     }
 }

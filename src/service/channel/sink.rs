@@ -7,6 +7,7 @@ use futures_sink::Sink;
 
 use super::error::SendFailure;
 use super::pairing::Leave;
+use super::sending::encode;
 use super::{Item, Tx};
 use crate::link::Buffer;
 use crate::service::coop::cooperate;
@@ -23,19 +24,20 @@ impl<T: Item> Sink<T> for Tx<T> {
     fn start_send(self: Pin<&mut Self>, item: T) -> Result<(), SendFailure> {
         let tx = self.get_mut();
         let mut bytes = Buffer::new();
-        tx.codec().encode(&item, &mut *bytes)?;
-        tx.slot = Some(bytes);
+        let departing = encode(tx.codec(), &item, &mut bytes)?;
+        tx.slot = Some((bytes, departing));
         Ok(())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendFailure>> {
         let tx = self.get_mut();
-        let Some(bytes) = &tx.slot else { return Poll::Ready(Ok(())) };
+        let Some((bytes, departing)) = &tx.slot else { return Poll::Ready(Ok(())) };
         let bytes: &[u8] = bytes;
         // Nobody else sends: whoever polls a sink has it for itself.
         let sent = ready!(cooperate(cx, |cx| {
             let bound = ready!(tx.pairing().poll_bound(Flow::Out, cx.waker()))?;
-            let run = ItemRun { body: &bytes, count: 1, batch: false };
+            let descriptors = &departing.descriptors();
+            let run = ItemRun { body: &bytes, count: 1, batch: false, descriptors };
             bound.calls().poll_send(bound.channel, &run, Some(cx.waker())).map_err(SendFailure::from)
         }));
         tx.slot = None;

@@ -11,8 +11,8 @@ use super::crowd::{Turn, Turns, block_on};
 use super::error::{SendAllError, SendError, SendFailure, TrySendError};
 use super::pairing::{Bound, Leave, Pairing};
 use super::sending::{Sending, SendingAll};
-use super::{Crowd, Item};
-use crate::codec::{End, EndError, ItemCodec, Sender};
+use super::{Crowd, Departing, Item};
+use crate::codec::{Handle, HandleError, ItemCodec, Kind, Sender};
 use crate::link::Buffer;
 use crate::service::Connection;
 use crate::service::coop::cooperate;
@@ -29,7 +29,7 @@ use crate::session::{ChannelId, Flow, Metadata};
 pub struct Tx<T> {
     // Read by reflection: the first field is the end.
     #[facet(opaque)]
-    end: Arc<End>,
+    end: Arc<Handle>,
     #[facet(opaque)]
     pairing: Arc<Pairing>,
     #[facet(opaque)]
@@ -41,7 +41,7 @@ pub struct Tx<T> {
     watching: Arc<Crowd>,
     /// An item that waits to be sent, for those who use this as a sink.
     #[facet(opaque)]
-    pub(super) slot: Option<Buffer>,
+    pub(super) slot: Option<(Buffer, Departing)>,
     #[facet(opaque)]
     left: bool,
 }
@@ -49,7 +49,7 @@ pub struct Tx<T> {
 impl<T> Tx<T> {
     /// An end of a pair.
     pub(super) fn new(pairing: Arc<Pairing>) -> Self {
-        let end = End::new(true, Arc::clone(&pairing) as _);
+        let end = Handle::new(Kind::Sender, Arc::clone(&pairing) as _);
         Self::with(end, pairing)
     }
 
@@ -57,14 +57,14 @@ impl<T> Tx<T> {
     pub(in crate::service) fn arrived(connection: &Connection, channel: ChannelId) -> Self {
         let pairing = Arc::new(Pairing::arriving(Flow::Out));
         pairing.bind(connection, channel);
-        Self::with(End::taken(true, Arc::clone(&pairing) as _), pairing)
+        Self::with(Handle::taken(Kind::Sender, Arc::clone(&pairing) as _), pairing)
     }
 
-    pub(in crate::service) fn end(&self) -> &Arc<End> {
+    pub(in crate::service) fn end(&self) -> &Arc<Handle> {
         &self.end
     }
 
-    fn with(end: Arc<End>, pairing: Arc<Pairing>) -> Self {
+    fn with(end: Arc<Handle>, pairing: Arc<Pairing>) -> Self {
         Self {
             end,
             pairing,
@@ -225,19 +225,19 @@ impl<T> Drop for Tx<T> {
 
 #[doc(hidden)]
 impl<T> TryFrom<Sender> for Tx<T> {
-    type Error = EndError;
+    type Error = HandleError;
 
-    fn try_from(sender: Sender) -> Result<Self, EndError> {
+    fn try_from(sender: Sender) -> Result<Self, HandleError> {
         let pairing = Arc::new(Pairing::arriving(Flow::Out));
-        Ok(Self::with(sender.end(Arc::clone(&pairing) as _)?, pairing))
+        Ok(Self::with(sender.handle(Arc::clone(&pairing) as _)?, pairing))
     }
 }
 
 #[doc(hidden)]
 impl<T> TryFrom<&Tx<T>> for Sender {
-    type Error = EndError;
+    type Error = HandleError;
 
-    fn try_from(tx: &Tx<T>) -> Result<Self, EndError> {
+    fn try_from(tx: &Tx<T>) -> Result<Self, HandleError> {
         Self::of(&tx.end)
     }
 }

@@ -126,8 +126,8 @@ impl Response {
         match answer {
             Answer::Response(mut response) => {
                 let metadata = response.take_metadata();
-                let calls = connection.shared_calls();
-                let arrived = Arrived::new(calls, connection.id(), response.take_channels());
+                let (calls, attached) = (connection.shared_calls(), response.attached.as_deref_mut());
+                let arrived = attached.and_then(|attached| Arrived::with(calls, connection.id(), attached));
                 let ends = Ends::new(arrived, || connection.clone());
                 Ok(Self { payload: response.payload, body: response.body, metadata, ends })
             }

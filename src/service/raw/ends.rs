@@ -19,7 +19,7 @@ pub enum End {
 }
 
 impl End {
-    pub(super) fn end(&self) -> &Arc<codec::End> {
+    pub(super) fn end(&self) -> &Arc<codec::Handle> {
         match self {
             Self::Tx(tx) => tx.end(),
             Self::Rx(rx) => rx.end(),
@@ -46,7 +46,11 @@ pub struct Ends(Option<(Arrived, Connection)>);
 
 impl Ends {
     pub(in crate::service) fn new(arrived: Option<Arrived>, connection: impl FnOnce() -> Connection) -> Self {
-        Self(arrived.map(|arrived| (arrived, connection())))
+        Self(arrived.map(|mut arrived| {
+            // Nobody asks for them.
+            arrived.descriptors_mut().close();
+            (arrived, connection())
+        }))
     }
 
     /// How many have come.

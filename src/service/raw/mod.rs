@@ -28,6 +28,8 @@
 //! that it has among the ends that are passed along, in the order of [`Call::pass`] or [`Answer::pass`]. Items of such
 //! channels are [`Item`]s, each of which is the bytes of one.
 //!
+//! Descriptors do not go along: those that come with a raw call or its result are closed.
+//!
 //! To pass calls on just as they are there is [`proxy::Forward`](crate::proxy::Forward).
 
 mod call;

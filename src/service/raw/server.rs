@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use super::{End, Ends, Method};
-use crate::codec::EndError;
+use crate::codec::HandleError;
 use crate::service::channel::Departing;
 use crate::service::private::{Incoming, Place, Started};
 use crate::service::{CallError, Context, Descriptor, Service};
@@ -81,7 +81,7 @@ impl fmt::Debug for Request {
 pub struct Answer {
     payload: Vec<u8>,
     ends: Departing,
-    error: Option<EndError>,
+    error: Option<HandleError>,
 }
 
 impl Answer {

@@ -115,6 +115,7 @@ impl CallSpan {
             Failure::TooLarge { .. } => "too large",
             Failure::Refused => "refused",
             Failure::Channels { .. } => "too many channels",
+            Failure::Descriptors(_) => "descriptors not passed",
             Failure::Upstream { .. } => "disconnected upstream",
         });
     }

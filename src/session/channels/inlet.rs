@@ -76,12 +76,18 @@ impl Inlet {
         if count == 0 || !batch && count != 1 {
             return Err(Rule::ItemForm);
         }
-        let cost = cost(frame.payload.len(), count, batch).ok_or(Rule::ItemForm)?;
+        let descriptors = frame.descriptors.sent();
+        if batch && descriptors > 0 {
+            return Err(Rule::DescriptorPlace);
+        }
+        let cost = cost(frame.payload.len(), count, batch, descriptors).ok_or(Rule::ItemForm)?;
         if self.dropped || self.end.is_some() {
             return Ok(());
         }
         self.granter.receive(cost).map_err(|_| Rule::CreditOverrun)?;
-        self.queue.push_back(Items { payload: std::mem::take(&mut frame.payload), count, batch });
+        let (payload, descriptors) =
+            (std::mem::take(&mut frame.payload), std::mem::take(&mut frame.descriptors));
+        self.queue.push_back(Items { payload, count, batch, descriptors });
         io.wakers.extend(self.waker.take());
         Ok(())
     }

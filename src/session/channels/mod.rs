@@ -29,6 +29,8 @@ use super::options::Declaration;
 use super::wire::Reader;
 use super::{ChannelId, CloseReason, Declared, Failure, Flow, Limits, Metadata, Role, Rule, Wish};
 use inlet::Inlet;
+#[cfg(feature = "tokio")]
+pub(crate) use items::DESCRIPTOR as ITEM_DESCRIPTOR;
 pub(crate) use items::{Gone, ItemRun, Items, LENGTH as ITEM_LENGTH, OVERHEAD as ITEM_OVERHEAD, Received};
 use outlet::Outlet;
 

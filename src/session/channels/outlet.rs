@@ -5,10 +5,10 @@ use std::task::{Poll, Waker};
 use transom_shm_layout::credit::{Grant, Sender};
 
 use super::{Declarer, Gone, ItemRun};
-use crate::link::{Buffer, Flags, Header, Kind, Transmit};
+use crate::link::{Flags, Header, Kind, Transmit};
 use crate::session::ChannelId;
 use crate::session::io::Io;
-use crate::session::outbox::NotNow;
+use crate::session::outbox::{Along, NotNow};
 
 /// The sending end of a channel.
 pub(super) struct Outlet {
@@ -79,6 +79,11 @@ impl Outlet {
         if let Some(gone) = &self.gone {
             return Poll::Ready(Err(gone.clone()));
         }
+        if !run.descriptors.is_empty()
+            && let Err(error) = out.check_descriptors(run.descriptors.len())
+        {
+            return Poll::Ready(Err(Gone::Descriptors(error)));
+        }
         let (length, cost) = (run.body.length(), run.cost());
         let size = length as u64;
         if size > limit {
@@ -94,17 +99,14 @@ impl Outlet {
         let ChannelId { connection, id } = channel;
         let flags = if run.batch { Flags::BATCH } else { Flags::NONE };
         let header = Header { connection, id, flags, method: run.count.into(), ..Header::new(Kind::Item) };
-        match io.outbox.try_send(header, length, out, |place| run.body.write(place)) {
-            Ok(()) => {}
-            Err(NotNow::TooLong) => {
-                let mut bytes = Buffer::new();
-                bytes.resize(length, 0);
-                run.body.write(&mut bytes);
-                io.outbox.keep(header, &[], bytes);
-            }
+        let write = |place: &mut [u8]| run.body.write(place);
+        let along = Along { declared: &[], descriptors: run.descriptors };
+        match io.outbox.begin(header, along, length, out, write) {
+            Ok(_) => {}
+            Err(NotNow::Never(error)) => return Poll::Ready(Err(Gone::Descriptors(error))),
             Err(why) => {
                 if waker.is_some() {
-                    io.room.wait_for(length, why, &io.outbox, out);
+                    io.room.wait_for(length, along, why, &io.outbox, out);
                     if !std::mem::replace(&mut self.wants_room, true) {
                         io.room.senders.push(channel);
                     }

@@ -236,17 +236,14 @@ impl Caller {
                     body: &body.as_slice(),
                     metadata: &self.metadata,
                     channels: &self.wishes,
+                    descriptors: &[],
                     deadline: self.deadline,
                 };
                 let started = match scene.session.start_call(&request, || scene.now, scene.out) {
-                    StartCall::Busy => {
-                        let wait =
-                            scene.session.wait_turn(self.connection, ticket, self.deadline, &scene.waker);
-                        match wait {
-                            None => return Then::Waits,
-                            Some(answer) => Err(answer),
-                        }
-                    }
+                    StartCall::Busy => match scene.session.wait_turn(&request, ticket, &scene.waker) {
+                        None => return Then::Waits,
+                        Some(answer) => Err(answer),
+                    },
                     StartCall::Started(started) => Ok(started),
                     StartCall::Refused(answer) => Err(answer),
                 };

@@ -113,7 +113,7 @@ impl Sending {
         };
         let batch = lengths.len() > 1 || scene.random.one_in(8);
         let bytes = self.bytes(lengths, scene.truth.stream(self.channel).sent.len(), batch);
-        let run = ItemRun { body: &bytes.as_slice(), count: lengths.len() as u32, batch };
+        let run = ItemRun { body: &bytes.as_slice(), count: lengths.len() as u32, batch, descriptors: &[] };
         // Now and then it only tries.
         let waker = (!scene.random.one_in(6)).then(|| scene.waker.clone());
         match scene.session.poll_send(self.channel, &run, waker.as_ref(), scene.out) {

@@ -104,7 +104,7 @@ impl Scene<'_> {
 
     fn respond_well(&mut self, call: CallId, token: u64, bytes: &[u8]) -> Outcome {
         let (metadata, wishes) = (self.some_metadata(), self.some_wishes());
-        let answer = Answer { body: &bytes, metadata: &metadata, channels: &wishes };
+        let answer = Answer { body: &bytes, metadata: &metadata, channels: &wishes, descriptors: &[] };
         match self.session.respond(call, Ok(answer), self.out) {
             None => Outcome::Unsent,
             Some(first) => {

@@ -251,7 +251,9 @@ impl Truth {
                 self.stream(channel).untaken = true;
             }
             Gone::Closed(reason) => self.ended(me, channel.connection, reason),
-            Gone::TooLarge { .. } => super::broken(format!("{channel:?} is gone: {gone:?}")),
+            Gone::TooLarge { .. } | Gone::Descriptors(_) => {
+                super::broken(format!("{channel:?} is gone: {gone:?}"))
+            }
         }
     }
 

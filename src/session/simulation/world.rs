@@ -118,6 +118,7 @@ impl World {
             keepalive: setup.keepalive[at],
             idle: setup.idle[at],
             has_policy: setup.lets_in[at].is_some(),
+            descriptors: 64,
             ..settings(setup.limits[at])
         });
         let sides = pair_with(setup.shape, both).map(|mut peer| {

@@ -5,6 +5,13 @@ use std::time::Duration;
 use super::*;
 use crate::session::{CallId, Failure, Outcome};
 
+const NOTHING: &[u8] = b"";
+
+/// What a caller waits to call.
+fn waiting(deadline: Option<Instant>) -> CallRequest<'static> {
+    CallRequest { deadline, ..CallRequest::plain((&ECHO).into(), &NOTHING) }
+}
+
 #[test]
 fn a_caller_waits_for_its_turn_and_gets_it() {
     let mut peers = open_with(Limits { requests: 1, ..Limits::default() });
@@ -12,7 +19,7 @@ fn a_caller_waits_for_its_turn_and_gets_it() {
     let StartCall::Started(id) = peers[0].call(&ECHO, b"one", None, now) else { panic!() };
     assert!(matches!(peers[0].call(&ECHO, b"two", None, now), StartCall::Busy));
     let mut ticket = None;
-    assert!(peers[0].session.wait_turn(0, &mut ticket, None, Waker::noop()).is_none());
+    assert!(peers[0].session.wait_turn(&waiting(None), &mut ticket, Waker::noop()).is_none());
     deliver(&mut peers, now);
     let request = peers[1].session.next_request().unwrap();
     let peer = &mut peers[1];
@@ -35,11 +42,11 @@ fn a_caller_whose_time_is_over_waits_no_more() {
     let deadline = Some(now + Duration::from_millis(1));
     let StartCall::Started(_) = peers[0].call(&ECHO, b"one", None, now) else { panic!() };
     let mut ticket = None;
-    assert!(peers[0].session.wait_turn(0, &mut ticket, deadline, Waker::noop()).is_none());
+    assert!(peers[0].session.wait_turn(&waiting(deadline), &mut ticket, Waker::noop()).is_none());
     assert_eq!(peers[0].session.next_timeout(), deadline);
     let peer = &mut peers[0];
     peer.session.handle_timeout(now + Duration::from_millis(2), &mut peer.out);
-    let answer = peer.session.wait_turn(0, &mut ticket, deadline, Waker::noop());
+    let answer = peer.session.wait_turn(&waiting(deadline), &mut ticket, Waker::noop());
     assert!(matches!(answer, Some(Answer::Failure(Failure::DeadlineExceeded))));
 }
 

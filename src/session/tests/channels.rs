@@ -249,7 +249,8 @@ fn the_channels_of_a_call_that_nobody_serves_are_refused() {
         let (metadata, body) = (Metadata::empty(), &[0_u8; 0]);
         let channels = &[OUT, IN];
         let (method, deadline) = (method.into(), None);
-        let request = CallRequest { connection: 0, method, body, metadata, channels, deadline };
+        let request =
+            CallRequest { connection: 0, method, body, metadata, channels, descriptors: &[], deadline };
         let started = one.session.start_call(&request, Instant::now, &mut one.out);
         let StartCall::Started(Started { call, first_channel: first }) = started else { panic!() };
         deliver(&mut peers, Instant::now());
@@ -271,7 +272,8 @@ fn the_channels_of_a_result_that_nobody_takes_are_refused() {
     let [one, other] = &mut peers;
     assert!(matches!(other.next_work(), Some(Work::Serve(_))));
     one.session.cancel(call, &mut one.out);
-    let outcome = Outcome { body: &[0_u8; 0], metadata: Metadata::empty(), channels: &[OUT, IN] };
+    let outcome =
+        Outcome { body: &[0_u8; 0], metadata: Metadata::empty(), channels: &[OUT, IN], descriptors: &[] };
     let first = other.session.respond(call, Ok(outcome), &mut other.out).expect("it goes out");
     deliver(&mut peers, Instant::now());
     let [one, other] = &mut peers;
@@ -300,7 +302,8 @@ fn a_channel_outlives_its_call_and_counts_until_its_last_frame_has_passed() {
     let more = |one: &mut Peer| {
         let (metadata, body, deadline) = (Metadata::empty(), &[0_u8; 0], None);
         let (method, channels) = ((&ECHO).into(), &[OUT]);
-        let request = CallRequest { connection: 0, method, body, metadata, channels, deadline };
+        let request =
+            CallRequest { connection: 0, method, body, metadata, channels, descriptors: &[], deadline };
         one.session.start_call(&request, Instant::now, &mut one.out)
     };
     let full =

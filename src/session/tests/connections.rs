@@ -226,7 +226,8 @@ fn the_root_is_not_closed_and_each_has_settings_of_its_own() {
     }
     let metadata = Metadata::empty();
     let (method, body, deadline) = ((&ECHO).into(), &[0_u8; 0], None);
-    let request = CallRequest { connection: id, method, body, metadata, channels: &[], deadline };
+    let request =
+        CallRequest { connection: id, method, body, metadata, channels: &[], descriptors: &[], deadline };
     assert!(matches!(one.session.start_call(&request, Instant::now, &mut one.out), StartCall::Busy));
     one.call_with(&[]);
 }

@@ -118,7 +118,7 @@ fn answers_on_a_connection_that_is_closed_go_nowhere() {
             peer.feed(on(id, frame(Kind::Call, request, b"")));
             let Some(Work::Serve(inbound)) = peer.next_work() else { panic!() };
             let wishes = [Wish { flow: Flow::Out, window: None }];
-            let outcome = Outcome { body: &[7_u8; 1000], metadata, channels: &wishes };
+            let outcome = Outcome { body: &[7_u8; 1000], metadata, channels: &wishes, descriptors: &[] };
             let channel = peer.session.respond(inbound.call, Ok(outcome), &mut peer.out).unwrap();
             let channel = ChannelId { connection: id, id: channel };
             peer.session.finish_channel(channel, &super::metadata(1, 1000), &mut peer.out);

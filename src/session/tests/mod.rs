@@ -3,6 +3,7 @@
 mod calls;
 mod channels;
 mod connections;
+mod descriptors;
 mod floods;
 mod frames;
 mod handshake;
@@ -73,7 +74,8 @@ impl Peer {
     fn call_on(&mut self, connection: u32, body: &[u8], channels: &[Wish]) -> Started {
         let metadata = Metadata::empty();
         let (method, body, deadline) = ((&ECHO).into(), &body, None);
-        let request = CallRequest { connection, method, body, metadata, channels, deadline };
+        let request =
+            CallRequest { connection, method, body, metadata, channels, descriptors: &[], deadline };
         match self.session.start_call(&request, Instant::now, &mut self.out) {
             StartCall::Started(started) => started,
             other => panic!("{other:?}"),
@@ -82,7 +84,7 @@ impl Peer {
 
     /// Sends one item.
     fn send(&mut self, channel: ChannelId, bytes: &[u8], waker: &Waker) -> Poll<Result<(), Gone>> {
-        let run = ItemRun { body: &bytes, count: 1, batch: false };
+        let run = ItemRun { body: &bytes, count: 1, batch: false, descriptors: &[] };
         self.session.poll_send(channel, &run, Some(waker), &mut self.out)
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::session::Outcome;
 use crate::session::options::Declaration;
-use crate::session::outbox::{NotNow, Outbox};
+use crate::session::outbox::{Along, NotNow, Outbox};
 use crate::session::simulated::Sender;
 
 /// A link with room for small frames, and an outbox from which one message goes out in fragments.
@@ -12,7 +12,7 @@ fn begun(header: Header, declared: &[Declaration]) -> (Outbox, Sender) {
     let capacity = 3 * (Header::LEN + 64) + Header::LEN + 16;
     let [Peer { mut out, .. }, _] = pair(Shape { capacity, ..Shape::NARROW }, Limits::default());
     let mut outbox = Outbox::default();
-    outbox.keep(header, declared, Buffer::copy_of(&[7; 500]));
+    outbox.keep(header, declared, Buffer::copy_of(&[7; 500]), Vec::new());
     assert!(outbox.next_sent(&mut out).is_none());
     (outbox, out)
 }
@@ -34,7 +34,8 @@ fn a_message_in_fragments_lets_pass_what_does_not_depend_on_it() {
     };
     let passes = |fragments, declared: &[Declaration], later, declares: &[Declaration]| {
         let (outbox, mut out) = begun(fragments, declared);
-        let tried = outbox.try_declare(later, declares, 8, &mut out, |place| place.fill(1));
+        let along = Along { declared: declares, ..Along::default() };
+        let tried = outbox.try_send_with(later, along, 8, &mut out, |place| place.fill(1));
         assert!(matches!(tried, Ok(()) | Err(NotNow::Behind)), "there is room: {tried:?}");
         tried.is_ok()
     };
@@ -74,12 +75,12 @@ fn a_message_in_fragments_lets_pass_what_does_not_depend_on_it() {
 fn nothing_overtakes_more_than_one_message_or_one_that_has_not_begun() {
     let small = header(Kind::Call, 4, 1);
     let (mut outbox, mut out) = begun(header(Kind::Call, 0, 1), &[]);
-    outbox.keep(header(Kind::Cancel, 0, 1), &[], Buffer::new());
+    outbox.keep(header(Kind::Cancel, 0, 1), &[], Buffer::new(), Vec::new());
     assert_eq!(outbox.try_send(small, 0, &mut out, |_| {}), Err(NotNow::Behind));
     let [Peer { mut out, .. }, _] = pair(Shape::NARROW, Limits::default());
     let mut outbox = Outbox::default();
     assert_eq!(outbox.try_send(small, 65, &mut out, |_| {}), Err(NotNow::TooLong));
-    outbox.keep(header(Kind::Call, 0, 1), &[], Buffer::copy_of(&[7; 500]));
+    outbox.keep(header(Kind::Call, 0, 1), &[], Buffer::copy_of(&[7; 500]), Vec::new());
     assert_eq!(outbox.try_send(small, 65, &mut out, |_| {}), Err(NotNow::Behind));
     assert_eq!(outbox.try_send(small, 0, &mut out, |_| {}), Err(NotNow::Behind));
     assert!(outbox.take_back(header(Kind::Call, 0, 1)) && outbox.is_empty());
@@ -89,9 +90,9 @@ fn nothing_overtakes_more_than_one_message_or_one_that_has_not_begun() {
 #[test]
 fn what_has_begun_is_not_taken_back() {
     let (mut outbox, _) = begun(header(Kind::Item, 2, 5), &[]);
-    outbox.keep(header(Kind::Item, 2, 5), &[], Buffer::new());
-    outbox.keep(header(Kind::End, 2, 5), &[], Buffer::new());
-    outbox.keep(header(Kind::Item, 4, 5), &[], Buffer::new());
+    outbox.keep(header(Kind::Item, 2, 5), &[], Buffer::new(), Vec::new());
+    outbox.keep(header(Kind::End, 2, 5), &[], Buffer::new(), Vec::new());
+    outbox.keep(header(Kind::Item, 4, 5), &[], Buffer::new(), Vec::new());
     assert!(outbox.take_back(header(Kind::Item, 2, 5)));
     assert!(!outbox.take_back(header(Kind::Item, 2, 5)));
     assert_eq!(outbox.count(), 3);
