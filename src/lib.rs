@@ -160,7 +160,8 @@
 //!
 //! * **The other side may be hostile.** What it writes is copied first and checked then; breaking a [`Rule`] costs it its
 //!   session, and nobody else anything. [`Access`] says who may come at all: by default the user who serves, and whoever is
-//!   on this machine over TCP, where nobody's user is known.
+//!   on this machine over TCP, where nobody's user is known. [`Options::policy`] says who may stay, on either side, once a
+//!   peer has introduced itself; who may not is told why.
 //! * **A death is noticed at once**, not by a time-out, but for that of a whole machine over TCP: see
 //!   [`Options::keepalive`]. Calls in flight end as [`CallError::Disconnected`], which says
 //!   whether they may have run; the memory shared with the dead goes with the session.
@@ -182,7 +183,8 @@
 //! * [`Session::open`], [`Service::accepting`] and [`Router`], for several connections on a session; the module [`proxy`],
 //!   for passing them on.
 //! * [`Fd`], for descriptors in arguments, results and items; [`FdError`].
-//! * [`Server`], [`Connector`] and [`Address`], for more than [`serve`] and [`connect`] offer; [`Session`].
+//! * [`Server`], [`Connector`] and [`Address`], for more than [`serve`] and [`connect`] offer; [`Session`];
+//!   [`ShutdownHandle`], for servers that end politely.
 //! * [`raw`], for calls whose types are not known where they are made or answered.
 //! * [`Host`], [`Spawn`], [`RestartPolicy`] and [`DeathReport`]; the module [`cell`], for the other end.
 //! * `ARCHITECTURE.md` in the repository, for how it is built and what always holds.
@@ -240,7 +242,9 @@ pub mod testing {
     pub use crate::link::{Breaker, Cut, Direction, Slow};
 }
 
-pub use endpoint::{ConnectError, Connector, OpenError, Options, ServeError, Server, blocking};
+pub use endpoint::{
+    ConnectError, Connector, OpenError, Options, ServeError, Server, ShutdownHandle, blocking,
+};
 #[cfg(feature = "tokio")]
 pub use endpoint::{Listener, connect, serve};
 #[cfg(feature = "tokio")]

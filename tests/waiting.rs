@@ -5,13 +5,18 @@ mod common;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Echo, EchoBlockingClient, EchoClient, EchoServer, Place};
 use tokio::runtime::Builder;
-use transom::{Access, Address, ConnectError, Connector, HandoverError, OpenError, Options, Refused, Server};
+use transom::{
+    Access, Address, CloseReason, ConnectError, Connector, HandoverError, OpenError, Options, Refusal,
+    Refused, RejectReason, Server, Side,
+};
 
 /// Longer than anything takes here, and shorter than what is waited for in vain.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -126,6 +131,50 @@ fn fails_at_once(address: &Address, expected: impl Fn(&ConnectError) -> bool) {
     }
 }
 
+/// Why the server's policy does not let this side in.
+fn policy(error: &ConnectError) -> Option<RejectReason> {
+    match error {
+        ConnectError::Open {
+            source:
+                OpenError::Ended(CloseReason::Refused { refusal: Refusal::Policy(rejection), by: Side::Peer }),
+            ..
+        } => Some(rejection.reason),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_service_that_is_not_ready_is_waited_for() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    for reason in [RejectReason::NotReady, RejectReason::Draining] {
+        let asked = Arc::new(AtomicU32::new(0));
+        let options = Options::new().policy({
+            let asked = Arc::clone(&asked);
+            // Not the first time.
+            move |_, _| {
+                let first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+                std::future::ready(if first { Err(reason.into()) } else { Ok(()) })
+            }
+        });
+        let server = Server::new("tcp:127.0.0.1:0", EchoServer::new(Echo)).options(options);
+        let listener = server.bind_blocking().unwrap();
+        let address = listener.address().clone();
+        thread::spawn(move || listener.run());
+        let waits = || Connector::to(address.clone()).wait_for_service(LONG);
+        let error = Connector::to(address.clone()).session_blocking().unwrap_err();
+        assert!(policy(&error) == Some(reason) && error.can_retry(), "{error}");
+        for turn in 1..=2 {
+            asked.store(0, Ordering::Relaxed);
+            if turn == 1 {
+                waits().session_blocking().unwrap();
+            } else {
+                runtime.block_on(waits().session()).unwrap();
+            }
+            assert_eq!(asked.load(Ordering::Relaxed), 2);
+        }
+    }
+}
+
 fn refused(error: &ConnectError, by: impl Fn(&HandoverError) -> bool) -> bool {
     matches!(error, ConnectError::Open { source: OpenError::Handover(error), .. } if by(error))
 }
@@ -155,6 +204,15 @@ fn what_will_never_be_is_not_waited_for() {
     thread::spawn(move || listener.run());
     let forbidden = |error: &HandoverError| matches!(error, HandoverError::Refused(Refused::Forbidden));
     fails_at_once(&address, |error| refused(error, forbidden));
+
+    for reason in [RejectReason::Forbidden, RejectReason::Unauthenticated] {
+        let options = Options::new().policy(move |_, _| std::future::ready(Err(reason.into())));
+        let server = Server::new("tcp:127.0.0.1:0", EchoServer::new(Echo)).options(options);
+        let listener = server.bind_blocking().unwrap();
+        let address = listener.address().clone();
+        thread::spawn(move || listener.run());
+        fails_at_once(&address, |error| policy(error) == Some(reason));
+    }
 
     // A prologue of versions to come.
     let mut prologue = b"TRNSOM\r\n\x09\0\x08\0\x02\x01".to_vec();

@@ -11,12 +11,13 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Instant;
 
 use super::Dispatch;
 use super::core::Core;
 use super::frames::FrameLog;
 use crate::link::{Link, Signal};
-use crate::session::{CloseReason, Session};
+use crate::session::{CloseReason, Rejection, Session};
 
 /// A session on its link.
 pub(crate) struct Engine {
@@ -133,6 +134,15 @@ impl Engine {
         if let Some(CloseReason::Protocol(error)) = self.peek(|session| session.close_reason().cloned()) {
             tracing::warn!(target: "transom::session", "{error}");
         }
+    }
+
+    /// Lets a peer in that has introduced itself, or does not.
+    #[cold]
+    pub(crate) fn decide(&self, decided: Result<(), Rejection>) {
+        self.with(|core| match decided {
+            Ok(()) => core.session.admit(&mut *core.out, &Instant::now),
+            Err(rejection) => core.session.refuse(rejection, &mut *core.out),
+        });
     }
 
     /// The peer is gone: what it had completely sent is taken in, then the session ends.

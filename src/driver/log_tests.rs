@@ -60,6 +60,7 @@ fn a_broken_rule_is_logged_outside_the_core() {
         peer: Peer::this(),
         open_until: None,
         methods: Box::new(|_| Lookup::Unknown),
+        has_policy: false,
         keepalive: None,
         idle: None,
         descriptors: 64,

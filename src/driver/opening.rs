@@ -48,7 +48,7 @@ impl Opening {
 
     /// Nobody here takes connections.
     pub(crate) fn has_no_acceptor(self) {
-        self.reject(&Rejection { reason: RejectReason::NoAcceptor, metadata: Metadata::new() });
+        self.reject(&Rejection::new(RejectReason::NoAcceptor));
     }
 }
 
@@ -57,7 +57,7 @@ impl Drop for Opening {
         if !self.decided {
             let OpenRequest { id, service, .. } = &self.request;
             tracing::warn!(target: "transom::session", id, service, "nobody has decided about a connection");
-            let rejection = Rejection { reason: RejectReason::NoAcceptor, metadata: Metadata::new() };
+            let rejection = Rejection::new(RejectReason::NoAcceptor);
             self.calls.reject_connection(*id, &rejection);
         }
     }

@@ -26,6 +26,7 @@ fn settings(due: Instant) -> Settings {
         peer: Peer::this(),
         open_until: Some(due),
         methods: Box::new(|_| Lookup::Unknown),
+        has_policy: false,
         keepalive: None,
         idle: None,
         descriptors: 64,

@@ -120,6 +120,7 @@ fn session_with(limits: Limits, role: Role) -> Session {
             peer: Peer::this(),
             open_until: Some(Instant::now() + Duration::from_secs(20)),
             methods: Box::new(|id| method(id).into()),
+            has_policy: false,
             keepalive: None,
             idle: None,
             descriptors: 64,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::open::{open_blocking, open_mem_blocking};
 use super::server::{Admission, Bound, Hiccup, OPENING, Source, hiccup};
-use super::{ConnectError, Connector, OpenError, ServeError, Server};
+use super::{ConnectError, Connector, OpenError, ServeError, Server, ShutdownHandle};
 use crate::link::Address;
 use crate::service::{Client, Service, Session};
 use crate::session::Role;
@@ -43,7 +43,10 @@ pub fn connect<C: Client>(address: &str) -> Result<C, ConnectError> {
 /// # Errors
 /// [`ServeError`]; it never ends otherwise.
 pub fn serve(address: &str, service: impl Service) -> Result<Infallible, ServeError> {
-    Server::new(address, service).bind_blocking()?.run()
+    let listener = Server::new(address, service).bind_blocking()?;
+    loop {
+        listener.accept()?.detach();
+    }
 }
 
 /// An address at which peers are served without a runtime. Dropped, it is free again; sessions that are open go on.
@@ -51,10 +54,19 @@ pub struct Listener {
     source: Source,
     admission: Arc<Admission>,
     event: Arc<Event>,
+    waker: Waker,
+    sender: Sender<Result<Session, OpenError>>,
+    arriving: Mutex<Arriving>,
+}
+
+/// Those who come.
+struct Arriving {
+    /// What has become of them.
+    opened: Receiver<Result<Session, OpenError>>,
     /// Each thread that lets somebody in holds a share.
     opening: Arc<()>,
-    sender: Sender<Result<Session, OpenError>>,
-    opened: Mutex<Receiver<Result<Session, OpenError>>>,
+    /// The same of those who came before the listener began to shut down, once it has.
+    before: Option<Arc<()>>,
 }
 
 /// Gets whoever accepts out of its wait.
@@ -66,12 +78,27 @@ impl Wake for Event {
     }
 }
 
+/// What a thread that lets somebody in holds until it is done, or has panicked. Then the listener looks.
+struct Share {
+    counted: Option<Arc<()>>,
+    event: Arc<Event>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.counted = None;
+        Arc::clone(&self.event).wake();
+    }
+}
+
 impl Listener {
     pub(super) fn new(Bound { source, terms: admission }: Bound) -> Result<Self, ServeError> {
         let event = sys::eventfd::create().map_err(|error| admission.io(error))?;
         let (sender, opened) = channel();
         let event = Arc::new(Event(event));
-        Ok(Self { source, admission, event, opening: Arc::default(), sender, opened: Mutex::new(opened) })
+        let waker = Waker::from(Arc::clone(&event));
+        let arriving = Mutex::new(Arriving { opened, opening: Arc::default(), before: None });
+        Ok(Self { source, admission, event, waker, sender, arriving })
     }
 
     /// Where peers are served. Over TCP it is the address in digits, with the port that was found.
@@ -83,22 +110,32 @@ impl Listener {
     /// cost nobody else any time: each is let in on a thread of its own.
     ///
     /// # Errors
-    /// [`ServeError`] if nobody can be accepted any more.
+    /// [`ServeError`] if nobody can be accepted any more; [`ServeError::ShutDown`] when it has
+    /// [shut down](Self::shutdown_handle), and all its sessions are over.
     pub fn accept(&self) -> Result<Session, ServeError> {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match opened.try_recv() {
-                Ok(Ok(session)) => return Ok(session),
-                Ok(Err(error)) => {
-                    self.admission.turned_away(&error);
-                    continue;
+            // Looked at first: whoever is done by now has sent what has come of it, and whoever makes room from here on gets
+            // this thread out of its wait.
+            let room = Arc::strong_count(&arriving.opening) <= OPENING;
+            let none_before = arriving.before.as_ref().is_some_and(|before| Arc::strong_count(before) == 1);
+            // This side holds a sender too, so an error says that nothing has arrived yet.
+            if let Ok(opened) = arriving.opened.try_recv() {
+                match self.admission.opened(opened) {
+                    Some(session) => return Ok(session),
+                    None => continue,
                 }
-                // This side holds a sender too, so nothing has arrived yet.
-                Err(_) => {}
             }
-            // Looked at first: whoever makes room from here on gets this thread out of its wait.
-            let room = Arc::strong_count(&self.opening) <= OPENING;
-            match if room { self.arrivals() } else { Ok(false) } {
+            let cx = &mut Context::from_waker(&self.waker);
+            if none_before && self.admission.door.poll_empty(cx).is_ready() {
+                return Err(ServeError::ShutDown);
+            }
+            if arriving.before.is_none() && self.admission.door.poll_closing(cx).is_ready() {
+                // They may have a session, and calls in flight. Those who come from here on are refused, and not waited for.
+                arriving.before = Some(std::mem::take(&mut arriving.opening));
+                continue;
+            }
+            match if room { self.arrivals(&arriving.opening) } else { Ok(false) } {
                 Ok(true) => {}
                 Ok(false) => self.wait(room, None),
                 Err(error) => match hiccup(&error) {
@@ -113,25 +150,34 @@ impl Listener {
         }
     }
 
-    /// Serves whoever comes, for ever. Sessions live until their peers end them.
+    /// Serves whoever comes, for ever, or until it has [shut down](Self::shutdown_handle). Sessions live until their peers
+    /// end them.
     ///
     /// # Errors
-    /// [`ServeError`] if nobody can be accepted any more; it never ends otherwise.
-    pub fn run(self) -> Result<Infallible, ServeError> {
+    /// [`ServeError`] if nobody can be accepted any more.
+    pub fn run(self) -> Result<(), ServeError> {
         loop {
-            self.accept()?.detach();
+            match self.accept() {
+                Ok(session) => session.detach(),
+                Err(ServeError::ShutDown) => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
     }
 
+    /// Ends this listener politely, from wherever it is.
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        ShutdownHandle::new(&self.admission.door)
+    }
+
     /// Begins to let in whoever has come; whether anybody had.
-    fn arrivals(&self) -> io::Result<bool> {
+    fn arrivals(&self, opening: &Arc<()>) -> io::Result<bool> {
         match &self.source {
             Source::Name(name) => {
-                let waker = Waker::from(Arc::clone(&self.event));
-                let Poll::Ready(link) = name.poll_accept(&mut Context::from_waker(&waker)) else {
+                let Poll::Ready(link) = name.poll_accept(&mut Context::from_waker(&self.waker)) else {
                     return Ok(false);
                 };
-                self.begin(move |admission| {
+                self.begin(opening, move |admission| {
                     let dispatch = Arc::clone(&admission.dispatch);
                     open_mem_blocking(link, Role::Acceptor, &admission.options, dispatch, true)
                 })?;
@@ -142,7 +188,7 @@ impl Listener {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                     Err(error) => return Err(error),
                 };
-                self.begin(move |admission| {
+                self.begin(opening, move |admission| {
                     let dispatch = Arc::clone(&admission.dispatch);
                     let opening = admission.opening(&socket, from)?;
                     open_blocking(socket, &opening, &admission.options, dispatch, true)
@@ -154,17 +200,15 @@ impl Listener {
 
     fn begin(
         &self,
+        opening: &Arc<()>,
         open: impl FnOnce(&Admission) -> Result<Session, OpenError> + Send + 'static,
     ) -> io::Result<()> {
-        let (admission, event, sender) =
-            (Arc::clone(&self.admission), Arc::clone(&self.event), self.sender.clone());
-        let share = Arc::clone(&self.opening);
+        let (admission, sender) = (Arc::clone(&self.admission), self.sender.clone());
+        let share = Share { counted: Some(Arc::clone(opening)), event: Arc::clone(&self.event) };
         let letting_in = move || {
-            let opened = open(&admission);
-            drop(share);
+            let _share = share;
             // Where nobody accepts any more the session ends with this value.
-            drop(sender.send(opened));
-            event.wake();
+            drop(sender.send(open(&admission)));
         };
         std::thread::Builder::new().name("transom-open".to_owned()).spawn(letting_in)?;
         Ok(())

@@ -103,6 +103,9 @@ impl Connector {
     /// so long for somebody to be there, as with [`wait_for_service`](Self::wait_for_service). Calls that come meanwhile wait
     /// for the same one.
     ///
+    /// Who is refused, as [`Options::policy`] may have it, waits only if the reason may pass; else the call ends at once, as
+    /// disconnected for that reason, and the next one asks anew.
+    ///
     /// A call in flight when its session ends is made again if it surely did not run, or if its method is marked
     /// `#[transom(idempotent)]` and has no channels; else it ends as disconnected. Its deadline counts from the start, and
     /// over all of it. What the client's session and connection say is about the first one; what is opened on that, and

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::link::{AddressError, HandoverError, Refused};
-use crate::session::{BadLimit, CloseReason, Refusal};
+use crate::session::{BadLimit, CloseReason, RejectReason, Rejection, Side};
 
 /// Why a session could not be opened with a peer that was reached.
 #[derive(Debug, thiserror::Error)]
@@ -29,18 +29,15 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether the same attempt may succeed later: it took too long, or the peer was busy or left.
+    /// Whether the same attempt may succeed later: it took too long, or the peer was busy, not ready, or left.
     pub fn can_retry(&self) -> bool {
         match self {
             Self::Timeout | Self::Handover(HandoverError::Closed | HandoverError::Refused(Refused::Busy)) => {
                 true
             }
-            Self::Ended(reason) => matches!(
-                reason,
-                CloseReason::PeerDied
-                    | CloseReason::Goodbye
-                    | CloseReason::Refused { refusal: Refusal::Busy, .. }
-            ),
+            Self::Ended(CloseReason::PeerDied | CloseReason::Goodbye) => true,
+            Self::Ended(CloseReason::Refused { refusal, .. }) => refusal.can_retry(),
+            Self::Ended(_) => false,
             Self::Handover(_) | Self::Limit(_) | Self::Io(_) => false,
         }
     }
@@ -96,7 +93,7 @@ pub enum ConnectError {
 
 impl ConnectError {
     /// Whether the same attempt may succeed later: nobody listened yet, no such name was known, it took too long, or whoever
-    /// listened was busy or left. Whoever refused once will do so again.
+    /// listened was not ready, about to end, or left. Whoever refused for another reason will do so again.
     pub fn can_retry(&self) -> bool {
         match self {
             Self::Absent { .. } | Self::Unresolved { .. } => true,
@@ -112,6 +109,21 @@ impl ConnectError {
             ),
             Self::Open { source, .. } => source.can_retry(),
             Self::Address(_) | Self::Plaintext { .. } => false,
+        }
+    }
+}
+
+impl ConnectError {
+    /// How the session ended before it was open, if one side refused it.
+    pub(super) fn refused(&self) -> Option<CloseReason> {
+        let Self::Open { source, .. } = self else { return None };
+        match source {
+            OpenError::Ended(reason @ CloseReason::Refused { .. }) => Some(reason.clone()),
+            OpenError::Handover(HandoverError::Refused(Refused::Forbidden)) => {
+                let refusal = Rejection::new(RejectReason::Forbidden).into();
+                Some(CloseReason::Refused { refusal, by: Side::Peer })
+            }
+            _ => None,
         }
     }
 }
@@ -155,6 +167,9 @@ pub enum ServeError {
         /// The address.
         address: String,
     },
+    /// The listener has shut down, as its [`ShutdownHandle`](crate::ShutdownHandle) has told it, and its sessions are over.
+    #[error("the listener has shut down")]
+    ShutDown,
     /// Something other than a socket is in the place.
     #[error("`{}` exists and is no socket", .path.display())]
     NotASocket {

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::Interest;
@@ -14,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::open::{open, open_mem};
 use super::server::{Admission, Bound, Hiccup, OPENING, Source, hiccup};
-use super::{OpenError, ServeError, Server};
+use super::{OpenError, ServeError, Server, ShutdownHandle};
 use crate::link::{Address, Link};
 use crate::service::{Service, Session};
 use crate::session::Role;
@@ -45,13 +46,18 @@ const EXHAUSTED: Duration = Duration::from_millis(50);
 /// # Cancel safety
 /// Dropped, it accepts nobody any more; sessions that are open go on.
 pub async fn serve(address: &str, service: impl Service) -> Result<Infallible, ServeError> {
-    Server::new(address, service).bind()?.run().await
+    let mut listener = Server::new(address, service).bind()?;
+    loop {
+        listener.accept().await?.detach();
+    }
 }
 
 /// An address at which peers are served. Dropped, it is free again; sessions that are open go on.
 pub struct Listener {
     // Dropped before the address is free again.
     opening: JoinSet<Result<Session, OpenError>>,
+    /// Those who were on the way in when it began to shut down, once it has.
+    before: Option<JoinSet<Result<Session, OpenError>>>,
     incoming: Incoming,
     admission: Arc<Admission>,
 }
@@ -76,7 +82,7 @@ impl Listener {
                 Incoming::Socket { socket: socket.map_err(|error| admission.io(error))?, _source: source }
             }
         };
-        Ok(Self { opening: JoinSet::new(), incoming, admission })
+        Ok(Self { opening: JoinSet::new(), before: None, incoming, admission })
     }
 
     /// Where peers are served. Over TCP it is the address in digits, with the port that was found.
@@ -88,37 +94,67 @@ impl Listener {
     /// else any time.
     ///
     /// # Errors
-    /// [`ServeError`] if nobody can be accepted any more.
+    /// [`ServeError`] if nobody can be accepted any more; [`ServeError::ShutDown`] when it has
+    /// [shut down](Self::shutdown_handle), and all its sessions are over.
     ///
     /// # Cancel safety
     /// Nobody is lost when this is dropped: sessions that are being opened go on, and the next call gives them.
     pub async fn accept(&mut self) -> Result<Session, ServeError> {
+        let admission = Arc::clone(&self.admission);
         loop {
             let room = self.opening.len() < OPENING;
-            let arrival =
-                async { if room { self.incoming.next(&self.admission).await } else { pending().await } };
-            tokio::select! {
-                Some(opened) = self.opening.join_next() => match opened {
-                    Ok(Ok(session)) => return Ok(session),
-                    Ok(Err(error)) => self.admission.turned_away(&error),
-                    Err(error) => self.admission.turned_away(&OpenError::Io(io::Error::other(error))),
+            let arrival = async { if room { self.incoming.next(&admission).await } else { pending().await } };
+            let none_before = self.before.as_ref().map(JoinSet::is_empty);
+            let shut_down = poll_fn(|cx| match none_before {
+                None => admission.door.poll_closing(cx),
+                Some(false) => Poll::Pending,
+                Some(true) => admission.door.poll_empty(cx),
+            });
+            let opened = tokio::select! {
+                Some(opened) = self.opening.join_next() => opened,
+                Some(opened) = async { self.before.as_mut()?.join_next().await } => opened,
+                arrival = arrival => {
+                    self.begin(arrival?);
+                    continue;
+                }
+                () = shut_down => match none_before {
+                    // They may have a session, and calls in flight. Those who come from here on are refused, and not waited
+                    // for.
+                    None => {
+                        self.before = Some(std::mem::take(&mut self.opening));
+                        continue;
+                    }
+                    Some(_) => return Err(ServeError::ShutDown),
                 },
-                arrival = arrival => self.begin(arrival?),
+            };
+            let opened = opened.unwrap_or_else(|panicked| Err(OpenError::Io(io::Error::other(panicked))));
+            if let Some(session) = admission.opened(opened) {
+                return Ok(session);
             }
         }
     }
 
-    /// Serves whoever comes, for as long as this is polled. Sessions live until their peers end them.
+    /// Serves whoever comes, for as long as this is polled, or until it has [shut down](Self::shutdown_handle). Sessions
+    /// live until their peers end them.
     ///
     /// # Errors
-    /// [`ServeError`] if nobody can be accepted any more; it never ends otherwise.
+    /// [`ServeError`] if nobody can be accepted any more.
     ///
     /// # Cancel safety
     /// Dropped, it frees the address; sessions that are open go on.
-    pub async fn run(mut self) -> Result<Infallible, ServeError> {
+    pub async fn run(mut self) -> Result<(), ServeError> {
         loop {
-            self.accept().await?.detach();
+            match self.accept().await {
+                Ok(session) => session.detach(),
+                Err(ServeError::ShutDown) => return Ok(()),
+                Err(error) => return Err(error),
+            }
         }
+    }
+
+    /// Ends this listener politely, from wherever it is.
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        ShutdownHandle::new(&self.admission.door)
     }
 
     fn begin(&mut self, arrival: Arrival) {

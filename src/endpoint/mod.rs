@@ -6,12 +6,14 @@
 
 pub mod blocking;
 mod connect;
+mod door;
 mod error;
 #[cfg(feature = "tokio")]
 mod listener;
 mod open;
 mod options;
 mod patience;
+mod policy;
 mod reconnect;
 mod server;
 mod tcp;
@@ -19,6 +21,7 @@ mod tcp;
 pub use connect::Connector;
 #[cfg(feature = "tokio")]
 pub use connect::connect;
+pub use door::ShutdownHandle;
 pub use error::{ConnectError, OpenError, ServeError};
 #[cfg(feature = "tokio")]
 pub use listener::{Listener, serve};

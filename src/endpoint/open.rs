@@ -11,7 +11,7 @@ use crate::link::{
     Access, HandedOver, HandoverError, Link, Peer, Ready, Terms, Thread, Ticket, Transport, Wanted, accept,
     initiate, run,
 };
-use crate::service::Session;
+use crate::service::{Session, park_until};
 use crate::session::{CloseReason, Role, Session as Machine, Settings};
 
 /// How this side comes to a session.
@@ -48,7 +48,7 @@ pub(crate) async fn open(
         let HandedOver { link, transport } = hand_over(socket, &opening, options, &ready).await?;
         drop(ready);
         let machine = machine(opening.role, opening.peer, transport, until, options, &dispatch);
-        start(machine, options.link(link), dispatch).await
+        start(machine, link, dispatch, options).await
     };
     match until {
         Some(until) => tokio::time::timeout_at(until.into(), opened).await.unwrap_or(Err(OpenError::Timeout)),
@@ -67,15 +67,26 @@ pub(super) async fn open_mem(
     options.limits.check()?;
     let until = options.open_until(runtime_now());
     let machine = machine(role, Peer::this(), Transport::Mem, until, options, &dispatch);
-    start(machine, options.link(link), dispatch).await
+    start(machine, link, dispatch, options).await
 }
 
 #[cfg(feature = "tokio")]
-async fn start(machine: Machine, link: Link, dispatch: Arc<dyn Dispatch>) -> Result<Session, OpenError> {
+async fn start(
+    machine: Machine,
+    link: Link,
+    dispatch: Arc<dyn Dispatch>,
+    options: &Options,
+) -> Result<Session, OpenError> {
     use crate::driver::tokio as driver;
-    let engine = driver::start(machine, link, dispatch)?;
+    let engine = driver::start(machine, options.link(link), dispatch)?;
     // Whoever stops waiting here leaves nothing running.
     let session = Session::kept(engine.clone());
+    if options.policy.asks()
+        && let Some(agreed) = driver::wait_introduced(&engine).await
+        && let Some(decided) = options.policy.decide(&session, agreed).await
+    {
+        engine.decide(decided);
+    }
     driver::wait_open(&engine).await.map_err(ended)?;
     Ok(session)
 }
@@ -103,7 +114,7 @@ pub(crate) fn open_blocking(
     drop(watched);
     let serves = serves || options.keeps_time(&transport);
     let machine = machine(opening.role, opening.peer, transport, until, options, &dispatch);
-    start_blocking(machine, options.link(link), dispatch, serves)
+    start_blocking(machine, link, dispatch, Start { serves, until, options })
 }
 
 /// Opens a session on a link within this process. It has a thread of its own if it `serves`, or if time matters on it.
@@ -118,21 +129,37 @@ pub(super) fn open_mem_blocking(
     let until = options.open_until(Instant::now());
     let serves = serves || options.keeps_time(&Transport::Mem);
     let machine = machine(role, Peer::this(), Transport::Mem, until, options, &dispatch);
-    start_blocking(machine, options.link(link), dispatch, serves)
+    start_blocking(machine, link, dispatch, Start { serves, until, options })
+}
+
+/// How a session is started without a runtime.
+struct Start<'a> {
+    /// On a thread of its own.
+    serves: bool,
+    until: Option<Instant>,
+    options: &'a Options,
 }
 
 fn start_blocking(
     machine: Machine,
     link: Link,
     dispatch: Arc<dyn Dispatch>,
-    serves: bool,
+    Start { serves, until, options }: Start<'_>,
 ) -> Result<Session, OpenError> {
+    let link = options.link(link);
     let engine = if serves {
         blocking::start_serving(machine, link, dispatch)?
     } else {
         blocking::start(machine, link, dispatch)?
     };
     let session = Session::kept(engine.clone());
+    if options.policy.asks()
+        && let Some(agreed) = blocking::wait_introduced(&engine)
+    {
+        // Nobody else may be there to keep the time.
+        let decided = park_until(options.policy.decide(&session, agreed), until).ok_or(OpenError::Timeout)?;
+        decided.into_iter().for_each(|decided| engine.decide(decided));
+    }
     blocking::wait_open(&engine).map_err(ended)?;
     Ok(session)
 }
@@ -177,6 +204,7 @@ fn machine(
         peer,
         open_until: until,
         methods: Box::new(move |id| dispatch.lookup(id)),
+        has_policy: options.policy.asks(),
         keepalive: options.keepalive_over(&transport),
         idle: options.idle,
         descriptors: options.descriptors,

@@ -1,11 +1,13 @@
 //! What a session is opened with.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::policy::Policy;
 #[cfg(any(test, feature = "testing"))]
 use crate::link::Breaker;
-use crate::link::{Link, Transport};
-use crate::session::{Keepalive, Limits, Metadata};
+use crate::link::{Link, Peer, Transport};
+use crate::session::{Keepalive, Limits, Metadata, Negotiated, Rejection};
 
 /// What a session is opened with, on either side. The defaults suit most.
 #[derive(Clone, Debug)]
@@ -21,6 +23,7 @@ pub struct Options {
     #[cfg(any(test, feature = "testing"))]
     breaker: Option<Breaker>,
     pub(super) plaintext_beyond_loopback: bool,
+    pub(super) policy: Policy,
 }
 
 /// Whether a silent peer is asked if it is alive.
@@ -48,6 +51,7 @@ impl Options {
             #[cfg(any(test, feature = "testing"))]
             breaker: None,
             plaintext_beyond_loopback: false,
+            policy: Policy::default(),
         }
     }
 
@@ -137,6 +141,35 @@ impl Options {
     #[must_use]
     pub fn plaintext_beyond_loopback(mut self) -> Self {
         self.plaintext_beyond_loopback = true;
+        self
+    }
+
+    /// Asks `policy` about each peer, once it has introduced itself and before anything is called: with whom a session is
+    /// opened and with whom not, on either side. It is given what the kernel knows of the peer, and what both sides would
+    /// agree on, with the link and the [metadata](Negotiated::peer_metadata) that the peer has sent. A peer that is refused
+    /// is told why: it has a [`Refusal::Policy`](crate::Refusal::Policy), by [`Side::Peer`](crate::Side::Peer).
+    ///
+    /// A listener lets others in meanwhile: it asks on a task or a thread of its own for each peer. A connector asks where it
+    /// connects. In a runtime the policy must not block its thread, as no task must; without one the thread is the policy's,
+    /// and offers neither timers nor I/O to what is asynchronous. It is part of the handshake, and has as much time as either
+    /// side's [`handshake_timeout`](Self::handshake_timeout) leaves. If it panics, the peer finds the session closed.
+    ///
+    /// ```
+    /// use transom::{Options, RejectReason, Rejection, Value};
+    ///
+    /// let options = Options::new().policy(|peer, agreed| async move {
+    ///     match agreed.peer_metadata.get("token") {
+    ///         Some(Value::Text(token)) if token == "open sesame" => Ok(()),
+    ///         _ => Err(Rejection::new(RejectReason::Unauthenticated).with_text(format!("{peer}, by which token?"))),
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn policy<F>(mut self, policy: impl Fn(Peer, Arc<Negotiated>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), Rejection>> + Send + 'static,
+    {
+        self.policy = Policy::new(policy);
         self
     }
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::{ConnectError, Connector};
 use crate::driver::Calls;
-use crate::service::{Renewal, Renewing, Session};
+use crate::service::{Renewal, Renewed, Renewing, Session};
+use crate::session::CloseReason;
 
 /// A connector, the session that it has opened last, and whoever waits for the next one.
 pub(super) struct Reconnect {
@@ -23,7 +24,16 @@ struct State {
     connecting: bool,
     /// How many attempts have come to nothing.
     failed: u64,
+    /// How the last of them ended, if one side refused.
+    refused: Option<CloseReason>,
     waiting: Vec<Waker>,
+}
+
+impl State {
+    /// What comes of an attempt that has failed.
+    fn failure(&self) -> Renewed {
+        self.refused.clone().map_or(Renewed::None, Renewed::Refused)
+    }
 }
 
 /// What is to be done about a session that is spent.
@@ -39,7 +49,7 @@ enum Step {
 impl Reconnect {
     /// Reconnects as `connector` connects, and waits so long for somebody to be there; `session` is its first.
     pub(super) fn new(connector: Connector, within: Duration, session: Session) -> Arc<Self> {
-        let state = State { session, connecting: false, failed: 0, waiting: Vec::new() };
+        let state = State { session, connecting: false, failed: 0, refused: None, waiting: Vec::new() };
         let connector = connector.wait_for_service(within);
         Arc::new(Self { connector, state: Mutex::new(state), over: Condvar::new() })
     }
@@ -71,7 +81,7 @@ impl Reconnect {
 struct Attempt<'a>(&'a Reconnect);
 
 impl Attempt<'_> {
-    fn done(self, connected: Result<Session, ConnectError>) -> Option<Arc<dyn Calls>> {
+    fn done(self, connected: Result<Session, ConnectError>) -> Renewed {
         let mut state = self.0.lock();
         match connected {
             Ok(session) => {
@@ -79,13 +89,15 @@ impl Attempt<'_> {
                 let spent = std::mem::replace(&mut state.session, session);
                 drop(state);
                 drop(spent);
-                Some(calls)
+                Renewed::Session(calls)
             }
             Err(error) => {
                 state.failed += 1;
+                state.refused = error.refused();
+                let failure = state.failure();
                 drop(state);
                 tracing::warn!(target: "transom::endpoint", %error, "not connected again");
-                None
+                failure
             }
         }
     }
@@ -113,7 +125,7 @@ impl Renewal for Reconnect {
         let renewed = async move {
             loop {
                 match self.step(&spent) {
-                    Step::Renewed(calls) => return Some(calls),
+                    Step::Renewed(calls) => return Renewed::Session(calls),
                     Step::Connect => {
                         let attempt = Attempt(self);
                         return attempt.done(self.connector.open().await);
@@ -128,8 +140,9 @@ impl Renewal for Reconnect {
                             std::task::Poll::Pending
                         })
                         .await;
-                        if self.lock().failed != failed {
-                            return None;
+                        let state = self.lock();
+                        if state.failed != failed {
+                            return state.failure();
                         }
                     }
                 }
@@ -137,7 +150,7 @@ impl Renewal for Reconnect {
         };
         Box::pin(async move {
             match until {
-                Some(until) => tokio::time::timeout_at(until.into(), renewed).await.ok().flatten(),
+                Some(until) => tokio::time::timeout_at(until.into(), renewed).await.unwrap_or(Renewed::None),
                 None => renewed.await,
             }
         })
@@ -149,10 +162,10 @@ impl Renewal for Reconnect {
         Box::pin(async move { self.renew_blocking(&spent, until) })
     }
 
-    fn renew_blocking(&self, spent: &Arc<dyn Calls>, until: Option<Instant>) -> Option<Arc<dyn Calls>> {
+    fn renew_blocking(&self, spent: &Arc<dyn Calls>, until: Option<Instant>) -> Renewed {
         loop {
             match self.step(spent) {
-                Step::Renewed(calls) => return Some(calls),
+                Step::Renewed(calls) => return Renewed::Session(calls),
                 Step::Connect => {
                     let attempt = Attempt(self);
                     return attempt.done(self.connector.open_blocking(until));
@@ -161,7 +174,7 @@ impl Renewal for Reconnect {
                     let mut state = self.lock();
                     while !Self::is_over(&state, failed) {
                         state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                            Some(left) if left.is_zero() => return None,
+                            Some(left) if left.is_zero() => return Renewed::None,
                             Some(left) => {
                                 self.over.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                             }
@@ -169,7 +182,7 @@ impl Renewal for Reconnect {
                         };
                     }
                     if state.failed != failed {
-                        return None;
+                        return state.failure();
                     }
                 }
             }

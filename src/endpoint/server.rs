@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::door::Door;
 use super::open::Opening;
 use super::tcp;
 use super::{OpenError, Options, ServeError};
 use crate::driver::Dispatch;
 use crate::link::{Access, Address, AddressError, Name, Peer, Place, TakenError, Wanted};
-use crate::service::{Service, dispatcher};
+use crate::service::{Service, Session, dispatcher};
 use crate::session::Role;
 
 /// Sessions that are being opened at a time; further peers wait in the socket's queue.
@@ -48,7 +49,7 @@ impl Server {
     }
 
     /// Sets who is let in; by default [`Access::SameUser`], and [`Access::ThisMachine`] over TCP, where nobody's user is
-    /// known.
+    /// known. What else is to be known of a peer is for [`Options::policy`].
     pub fn access(mut self, access: Access) -> Self {
         self.access = Some(access);
         self
@@ -83,7 +84,7 @@ impl Server {
     }
 
     fn take(self) -> Result<Bound, ServeError> {
-        let Self { address, dispatch, options, access, mode } = self;
+        let Self { address, dispatch, mut options, access, mode } = self;
         let address = address?;
         options.limits.check()?;
         let in_use = || ServeError::InUse { address: address.to_string() };
@@ -113,7 +114,9 @@ impl Server {
             Address::Tcp { .. } => Access::ThisMachine,
             Address::Shm(_) | Address::Unix(_) | Address::Mem(_) => Access::SameUser,
         });
-        Ok(Bound { source, terms: Arc::new(Admission { address, dispatch, options, access }) })
+        let door = Arc::new(Door::default());
+        options.policy = options.policy.behind(&door);
+        Ok(Bound { source, terms: Arc::new(Admission { address, dispatch, options, access, door }) })
     }
 }
 
@@ -143,6 +146,7 @@ pub(super) struct Admission {
     pub(super) dispatch: Arc<dyn Dispatch>,
     pub(super) options: Options,
     access: Access,
+    pub(super) door: Arc<Door>,
 }
 
 impl Admission {
@@ -160,9 +164,18 @@ impl Admission {
         ServeError::Io { address: self.address.to_string(), source }
     }
 
-    /// A peer that was not let in, or did not come through, is its own trouble.
-    pub(super) fn turned_away(&self, error: &OpenError) {
-        tracing::warn!(target: "transom::endpoint", address = %self.address, %error, "no session with a peer");
+    /// What has become of a peer. One that was not let in, or did not come through, is its own trouble.
+    pub(super) fn opened(&self, opened: Result<Session, OpenError>) -> Option<Session> {
+        match opened {
+            Ok(session) => {
+                self.door.entered(&session);
+                Some(session)
+            }
+            Err(error) => {
+                tracing::warn!(target: "transom::endpoint", address = %self.address, %error, "no session with a peer");
+                None
+            }
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub async fn relay(incoming: IncomingConnection, session: &Session) -> Result<Cl
             match &error {
                 ConnectionError::Rejected(rejection) => {
                     let metadata = rejection.metadata.propagated();
-                    incoming.reject_with(crate::session::Rejection { metadata, ..rejection.clone() });
+                    incoming.reject_with(rejection.clone().with_metadata(metadata));
                 }
                 _ => incoming.reject(RejectReason::NotReady),
             }

@@ -93,7 +93,7 @@ impl IncomingConnection {
 
     /// Does not take it.
     pub fn reject(self, reason: RejectReason) {
-        self.reject_with(Rejection { reason, metadata: Metadata::new() });
+        self.reject_with(reason.into());
     }
 
     /// Does not take it, and says more about why.

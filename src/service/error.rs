@@ -94,13 +94,13 @@ impl<E> CallError<E> {
     /// Whether the call surely did not run and the same call may succeed another time, for a
     /// disconnected one over another session.
     pub fn can_retry(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused
-                | Self::TooManyChannels { .. }
-                | Self::Upstream { maybe_executed: false, .. }
-                | Self::Disconnected { maybe_executed: false, .. }
-        )
+        match self {
+            Self::Refused | Self::TooManyChannels { .. } => true,
+            Self::Upstream { maybe_executed, reason } | Self::Disconnected { maybe_executed, reason } => {
+                !maybe_executed && !reason.is_final()
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn undecodable(error: &DecodeError) -> Self {

@@ -8,9 +8,9 @@ use std::time::Instant;
 use super::channel::Departing;
 use super::scope::Scope;
 use super::trace::{self, CallSpan, TraceContext};
-use super::{Connection, Renewing};
+use super::{Connection, Renewed, Renewing};
 use crate::codec::{Body, Handle, HandleError};
-use crate::session::{Answer, CallId, CallRequest, Callee, Metadata, Started};
+use crate::session::{Answer, CallId, CallRequest, Callee, CloseReason, Metadata, Started};
 
 /// A call on its way. Dropped before its answer has come, it is cancelled.
 #[derive(Debug)]
@@ -135,9 +135,10 @@ impl<'a> Flight<'a> {
     pub(super) fn block(&mut self, method: Callee<'_>, body: &dyn Body) -> Answer {
         self.begin(method, body);
         loop {
-            let answer = self.attempt_blocking(method, body);
-            let repeats =
-                self.renewable.is_some() && self.may_repeat(method, &answer) && self.renew_blocking();
+            let mut answer = self.attempt_blocking(method, body);
+            let repeats = self.renewable.is_some()
+                && self.may_repeat(method, &answer)
+                && self.renew_blocking(&mut answer);
             if !repeats {
                 self.done(&answer);
                 return answer;
@@ -238,17 +239,22 @@ impl<'a> Flight<'a> {
         }
     }
 
-    /// Waits for another session, with this thread; whether there is one.
+    /// Waits for another session, with this thread; whether there is one. If not, the answer says why if that is known.
     #[cold]
-    fn renew_blocking(&mut self) -> bool {
+    fn renew_blocking(&mut self, answer: &mut Answer) -> bool {
         let (Some(renewable), Some(renewal)) = (&mut self.renewable, self.connection.renewal()) else {
             return false;
         };
-        let renewed = renewal.renew_blocking(renewable.connection.shared_calls(), self.deadline);
-        let Some(renewed) = renewed else { return false };
-        renewable.connection = self.connection.over(renewed);
-        self.state = State::Unsent(None);
-        true
+        match renewal.renew_blocking(renewable.connection.shared_calls(), self.deadline) {
+            Renewed::Session(calls) => {
+                renewable.connection = self.connection.over(calls);
+                self.state = State::Unsent(None);
+                return true;
+            }
+            Renewed::Refused(refused) => lost_because(answer, refused),
+            Renewed::None => {}
+        }
+        false
     }
 }
 
@@ -262,14 +268,24 @@ impl Renewable<'_> {
     fn poll_renewed(&mut self, cx: &mut Context<'_>) -> Poll<Option<Answer>> {
         let Some((renewing, _)) = &mut self.renewing else { return Poll::Ready(None) };
         let renewed = ready!(renewing.as_mut().poll(cx));
-        let lost = self.renewing.take().map(|(_, answer)| answer);
-        Poll::Ready(match renewed {
-            Some(calls) => {
+        let mut lost = self.renewing.take().map(|(_, answer)| answer);
+        match (renewed, &mut lost) {
+            (Renewed::Session(calls), _) => {
                 self.connection = self.connection.over(calls);
-                None
+                return Poll::Ready(None);
             }
-            None => lost,
-        })
+            (Renewed::Refused(refused), Some(answer)) => lost_because(answer, refused),
+            (Renewed::Refused(_), None) | (Renewed::None, _) => {}
+        }
+        Poll::Ready(lost)
+    }
+}
+
+/// The call ended with its session, and there is no other one because that was refused.
+#[cold]
+fn lost_because(answer: &mut Answer, refused: CloseReason) {
+    if let Answer::Disconnected { reason, .. } = answer {
+        *reason = refused;
     }
 }
 

@@ -12,8 +12,8 @@ use crate::session::{CloseReason, ConnectionEnd, ConnectionSettings, Metadata, O
 #[non_exhaustive]
 pub enum ConnectionError {
     /// The peer does not take it.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
+    #[error("the peer does not take the connection: {0}")]
+    Rejected(Rejection),
     /// As many are open as both sides agreed on; nothing was asked for.
     #[error("{limit} connections are open, which is the most")]
     TooMany {

@@ -4,11 +4,9 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 use std::time::Duration;
 
-use super::{Connection, Descriptor, Renewal};
+use super::{Connection, Descriptor, Renewal, park_on};
 use crate::driver::Calls;
 use crate::link::{Peer, Transport};
 use crate::session::{CloseReason, Negotiated};
@@ -119,13 +117,7 @@ impl Session {
 
     /// Sleeps, with this thread, until the session has ended, and says why. Somebody else looks after the session.
     pub(crate) fn wait_closed(&self) -> CloseReason {
-        let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        loop {
-            match self.calls.poll_closed(&mut Context::from_waker(&waker)) {
-                Poll::Ready(reason) => return reason,
-                Poll::Pending => thread::park(),
-            }
-        }
+        park_on(self.closed())
     }
 
     /// Ends the session politely: new calls are refused, and it is over when those in flight have finished.
@@ -147,15 +139,6 @@ impl Session {
     #[cfg(feature = "tokio")]
     pub(crate) fn peer_died(&self) {
         self.calls.peer_died();
-    }
-}
-
-/// A thread that waits.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
     }
 }
 

@@ -134,6 +134,7 @@ fn machine(role: Role, limits: Limits, dispatch: &Arc<dyn crate::driver::Dispatc
         peer: Peer::this(),
         open_until: None,
         methods: Box::new(move |id| dispatch.lookup(id)),
+        has_policy: false,
         keepalive: None,
         idle: None,
         descriptors: 64,

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::wire::Malformed;
-use super::{Refusal, Rule};
+use super::{Refusal, RejectReason, Rejection, Rule};
 
 /// Why a session ended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +59,7 @@ const SILENT: u8 = 10;
 
 /// As somebody is told who was not part of the session.
 impl CloseReason {
-    /// One byte of code, one that says who broke a rule or refused, two of the rule.
+    /// One byte of code, one that says who broke a rule or refused, two of the rule or of the reason.
     pub(super) fn encode(&self) -> [u8; 4] {
         let side = |side: &Side| u8::from(*side == Side::Peer);
         let (code, by, rule) = match self {
@@ -68,7 +68,10 @@ impl CloseReason {
             Self::PeerDied => (PEER_DIED, 0, 0),
             Self::Protocol(error) => (PROTOCOL, side(&error.by), error.rule.code()),
             Self::Transport(_) => (TRANSPORT, 0, 0),
-            Self::Refused { by, .. } => (REFUSED, side(by), 0),
+            Self::Refused { refusal: Refusal::Policy(rejection), by } => {
+                (REFUSED, side(by), rejection.reason.code().into())
+            }
+            Self::Refused { refusal: Refusal::Version { .. }, by } => (REFUSED, side(by), 0),
             Self::HandshakeTimeout => (HANDSHAKE_TIMEOUT, 0, 0),
             Self::Shutdown => (SHUTDOWN, 0, 0),
             Self::Idle => (IDLE, 0, 0),
@@ -86,13 +89,23 @@ impl CloseReason {
             PEER_DIED => Self::PeerDied,
             PROTOCOL => Self::Protocol(ProtocolError { rule: Rule::from_code(rule), by }),
             TRANSPORT => Self::Transport(ErrorKind::Other),
-            REFUSED => Self::Refused { refusal: Refusal::Busy, by },
+            REFUSED => {
+                let reason = u8::try_from(rule).map_or(RejectReason::Other, RejectReason::from_code);
+                Self::Refused { refusal: Rejection::new(reason).into(), by }
+            }
             HANDSHAKE_TIMEOUT => Self::HandshakeTimeout,
             SHUTDOWN => Self::Shutdown,
             IDLE => Self::Idle,
             SILENT => Self::Silent,
             _ => return Err(Malformed),
         })
+    }
+}
+
+impl CloseReason {
+    /// Whether another session with the same peer would not come about either: one side has refused for good.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::Refused { refusal, .. } if !refusal.can_retry())
     }
 }
 

@@ -29,7 +29,7 @@ impl Session {
                 let reason = if ours { CloseReason::Local } else { CloseReason::Goodbye };
                 return StartCall::Refused(disconnected(&reason, false));
             }
-            Phase::Opening { .. } => return StartCall::Busy,
+            Phase::Opening(_) => return StartCall::Busy,
             Phase::Over { reason, .. } => return StartCall::Refused(disconnected(reason, false)),
         }
         self.liveness.busy = true;

@@ -127,7 +127,7 @@ impl Session {
         let limits = match &self.phase {
             Phase::Open { agreed, farewell: Farewell::None } => agreed.limits,
             Phase::Open { farewell: Farewell::Heard, .. } => return Err(CloseReason::Goodbye.into()),
-            Phase::Open { .. } | Phase::Opening { .. } => return Err(CloseReason::Local.into()),
+            Phase::Open { .. } | Phase::Opening(_) => return Err(CloseReason::Local.into()),
             Phase::Over { reason, .. } => return Err(reason.clone().into()),
         };
         if !limits.admit(metadata) {
@@ -198,7 +198,7 @@ impl Session {
         match connection.stage {
             Stage::Over { .. } => {}
             Stage::Asked => {
-                let rejection = Rejection { reason: RejectReason::NoAcceptor, metadata: Metadata::new() };
+                let rejection = Rejection::new(RejectReason::NoAcceptor);
                 self.reject_connection(id, &rejection, out);
             }
             Stage::Opening | Stage::Open => {
@@ -297,7 +297,7 @@ impl Session {
             (false, false) => None,
         };
         if let Some(reason) = rejected {
-            self.reject_connection(id, &Rejection { reason, metadata: Metadata::new() }, out);
+            self.reject_connection(id, &Rejection::new(reason), out);
             return Ok(());
         }
         self.io.inbox.opens.push(OpenRequest { id, service, metadata, settings });

@@ -1,13 +1,14 @@
 //! The frames that open and end a session.
 
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use super::handshake::{Hello, LEAST, NEWEST, Refusal};
-use super::machine::{Farewell, Phase};
+use super::machine::{Farewell, Opening, Phase};
 use super::timers::Timer;
 use super::wire::Reader;
-use super::{CloseReason, Limits, Metadata, Negotiated, ProtocolError, Rule, Session, Side};
+use super::{CloseReason, Limits, Metadata, Negotiated, ProtocolError, Rejection, Role, Rule, Session, Side};
 use crate::link::{Frame, Header, Kind, Transmit};
 
 /// The one byte of a goodbye: those in flight may finish.
@@ -16,20 +17,18 @@ const POLITE: u8 = 0;
 const AT_ONCE: u8 = 1;
 
 impl Session {
-    pub(super) fn handle_hello(&mut self, frame: &Frame, out: &mut dyn Transmit) -> Result<(), Rule> {
-        let Phase::Opening { agreed: None } = &self.phase else { return Err(Rule::HandshakeOrder) };
+    pub(super) fn handle_hello(
+        &mut self,
+        frame: &Frame,
+        out: &mut dyn Transmit,
+        now: &dyn Fn() -> Instant,
+    ) -> Result<(), Rule> {
+        let Phase::Opening(Opening::Begun) = &self.phase else { return Err(Rule::HandshakeOrder) };
         let hello = self.read_hello(frame)?;
-        let version = match hello.choose() {
-            Ok(version) => version,
-            Err(refusal) => {
-                self.refuse(refusal, out);
-                return Ok(());
-            }
-        };
-        let welcome = self.hello(version, 0).encode();
-        self.io.outbox.send(Header::new(Kind::Welcome), &welcome, out);
-        let agreed = self.agree(version, hello.limits, hello.metadata);
-        self.phase = Phase::Opening { agreed: Some(agreed) };
+        match hello.choose() {
+            Ok(version) => self.introduced(self.agree(version, hello.limits, hello.metadata), out, now),
+            Err(refusal) => self.end_refusing(refusal, out),
+        }
         Ok(())
     }
 
@@ -39,22 +38,23 @@ impl Session {
         out: &mut dyn Transmit,
         now: &dyn Fn() -> Instant,
     ) -> Result<(), Rule> {
+        let Phase::Opening(Opening::Begun) = &self.phase else { return Err(Rule::HandshakeOrder) };
         let welcome = self.read_hello(frame)?;
         let version = welcome.newest;
-        if !(LEAST..=NEWEST).contains(&version) {
+        if (LEAST..=NEWEST).contains(&version) {
+            self.introduced(self.agree(version, welcome.limits, welcome.metadata), out, now);
+        } else {
             let refusal =
                 Refusal::Version { newest: NEWEST, least: LEAST, peer_newest: version, peer_least: version };
-            self.refuse(refusal, out);
-            return Ok(());
+            self.end_refusing(refusal, out);
         }
-        self.io.outbox.send(Header::new(Kind::Confirm), &version.to_le_bytes(), out);
-        let agreed = self.agree(version, welcome.limits, welcome.metadata);
-        self.opened(agreed, now());
         Ok(())
     }
 
     pub(super) fn handle_confirm(&mut self, frame: &Frame, now: &dyn Fn() -> Instant) -> Result<(), Rule> {
-        let Phase::Opening { agreed: Some(agreed) } = &self.phase else { return Err(Rule::HandshakeOrder) };
+        let Phase::Opening(Opening::Answered { agreed }) = &self.phase else {
+            return Err(Rule::HandshakeOrder);
+        };
         if *frame.payload != agreed.version.to_le_bytes() {
             return Err(Rule::HandshakeForm);
         }
@@ -65,6 +65,9 @@ impl Session {
 
     pub(super) fn handle_refuse(&mut self, frame: &Frame) -> Result<(), Rule> {
         let refusal = Refusal::decode(&frame.payload).map_err(|_| Rule::HandshakeForm)?;
+        if let Refusal::Policy(rejection) = &refusal {
+            self.settings.limits.check_metadata(&rejection.metadata)?;
+        }
         self.end(CloseReason::Refused { refusal, by: Side::Peer });
         Ok(())
     }
@@ -78,8 +81,65 @@ impl Session {
         Ok(hello)
     }
 
-    fn refuse(&mut self, refusal: Refusal, out: &mut dyn Transmit) {
-        self.last_words(Kind::Refuse, &refusal.encode(), out);
+    /// The peer has introduced itself, and both sides could do with these terms.
+    fn introduced(&mut self, agreed: Arc<Negotiated>, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
+        if self.settings.has_policy {
+            self.phase = Phase::Opening(Opening::Asked { agreed });
+            self.io.wakers.append(&mut self.waiting);
+        } else {
+            self.let_in(agreed, out, now);
+        }
+    }
+
+    fn let_in(&mut self, agreed: Arc<Negotiated>, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
+        match self.role {
+            Role::Acceptor => {
+                let welcome = self.hello(agreed.version, 0).encode();
+                self.io.outbox.send(Header::new(Kind::Welcome), &welcome, out);
+                self.phase = Phase::Opening(Opening::Answered { agreed });
+            }
+            Role::Initiator => {
+                self.io.outbox.send(Header::new(Kind::Confirm), &agreed.version.to_le_bytes(), out);
+                self.opened(agreed, now());
+            }
+        }
+    }
+
+    /// Ready when the peer has introduced itself, on a session with a policy: with what both sides would agree on. `None` if
+    /// nothing is to be decided any more.
+    pub(crate) fn poll_introduced(&mut self, waker: &Waker) -> Poll<Option<Arc<Negotiated>>> {
+        match &self.phase {
+            Phase::Opening(Opening::Begun) => {
+                self.wait(waker);
+                Poll::Pending
+            }
+            Phase::Opening(Opening::Asked { agreed }) => Poll::Ready(Some(Arc::clone(agreed))),
+            Phase::Opening(Opening::Answered { .. }) | Phase::Open { .. } | Phase::Over { .. } => {
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// Lets a peer in that has introduced itself.
+    pub(crate) fn admit(&mut self, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
+        if let Phase::Opening(Opening::Asked { agreed }) = &self.phase {
+            self.let_in(Arc::clone(agreed), out, now);
+        }
+    }
+
+    /// Does not let a peer in that has introduced itself.
+    pub(crate) fn refuse(&mut self, rejection: Rejection, out: &mut dyn Transmit) {
+        if let Phase::Opening(Opening::Asked { .. }) = &self.phase {
+            self.end_refusing(rejection.into(), out);
+        }
+    }
+
+    fn end_refusing(&mut self, refusal: Refusal, out: &mut dyn Transmit) {
+        let limits = match &self.phase {
+            Phase::Opening(Opening::Asked { agreed }) => agreed.limits,
+            _ => self.settings.limits,
+        };
+        self.last_words(Kind::Refuse, &refusal.encode(&limits, out.max_payload()), out);
         self.end(CloseReason::Refused { refusal, by: Side::Local });
     }
 
@@ -98,7 +158,7 @@ impl Session {
     pub(crate) fn goodbye(&mut self, out: &mut dyn Transmit, deadline: Option<Instant>) {
         match &mut self.phase {
             Phase::Over { .. } => return,
-            Phase::Opening { .. } => return self.close(CloseReason::Local, out),
+            Phase::Opening(_) => return self.close(CloseReason::Local, out),
             Phase::Open { farewell, .. } => {
                 if *farewell == Farewell::None {
                     *farewell = Farewell::Said;
@@ -158,7 +218,7 @@ impl Session {
         match &self.phase {
             Phase::Open { farewell: Farewell::Answered, .. } => Some(CloseReason::Local),
             Phase::Open { farewell: Farewell::Heard, .. } => Some(CloseReason::Goodbye),
-            Phase::Open { .. } | Phase::Opening { .. } | Phase::Over { .. } => None,
+            Phase::Open { .. } | Phase::Opening(_) | Phase::Over { .. } => None,
         }
     }
 

@@ -4,13 +4,14 @@
 //! Hello    u16 newest version | u16 least version | u8 role | limits | metadata
 //! Welcome  u16 version chosen | u16 0             | u8 role | limits | metadata
 //! Confirm  u16 version
-//! Refuse   u8 code | u16 newest | u16 least | u16 peer newest | u16 peer least
+//! Refuse   u8 1 | u16 newest | u16 least | u16 peer newest | u16 peer least      no version that both speak
+//!          u8 2 | u8 code | text | metadata                                      not let in, as in a Reject
 //! limits   u64 payload | u32 requests | u16 metadata entries | u32 metadata bytes | u32 window | u32 channels
 //!          | u32 connections
 //! ```
 
 use super::wire::{Malformed, Reader, Writer};
-use super::{Limits, Metadata, Role};
+use super::{Limits, Metadata, Rejection, Role};
 
 /// The newest version of the session protocol that this side speaks, and the oldest.
 pub(super) const NEWEST: u16 = 1;
@@ -23,7 +24,7 @@ const LIMITS: usize = 30;
 const FIXED: usize = 5 + LIMITS;
 
 /// Why a side refused the handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// There is no version that both sides speak.
@@ -38,13 +39,14 @@ pub enum Refusal {
         /// The oldest that the refused side speaks.
         peer_least: u16,
     },
-    /// The peer takes no more sessions.
-    #[error("no more sessions are taken")]
-    Busy,
+    /// The refusing side does not let the other one in, by its policy or because of the state that it is in: see
+    /// [`Options::policy`](crate::Options::policy).
+    #[error(transparent)]
+    Policy(Box<Rejection>),
 }
 
 const VERSION: u8 = 1;
-const BUSY: u8 = 2;
+const POLICY: u8 = 2;
 
 /// A hello or a welcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,29 +116,53 @@ impl Hello {
 }
 
 impl Refusal {
-    pub(super) fn encode(self) -> [u8; 9] {
-        let (code, numbers) = match self {
-            Self::Version { newest, least, peer_newest, peer_least } => {
-                (VERSION, [newest, least, peer_newest, peer_least])
-            }
-            Self::Busy => (BUSY, [0; 4]),
-        };
-        let mut bytes = [code; 9];
-        for (place, number) in bytes[1..].chunks_exact_mut(2).zip(numbers) {
-            place.copy_from_slice(&number.to_le_bytes());
+    /// Whether the same peer may be let in another time.
+    pub fn can_retry(&self) -> bool {
+        match self {
+            Self::Version { .. } => false,
+            Self::Policy(rejection) => rejection.reason.can_retry(),
         }
-        bytes
+    }
+
+    /// What goes on the wire. What does not fit into `most` bytes goes without metadata.
+    pub(super) fn encode(&self, limits: &Limits, most: usize) -> Vec<u8> {
+        match self {
+            Self::Version { newest, least, peer_newest, peer_least } => {
+                let mut bytes = vec![VERSION];
+                for number in [newest, least, peer_newest, peer_least] {
+                    bytes.extend_from_slice(&number.to_le_bytes());
+                }
+                bytes
+            }
+            Self::Policy(rejection) => {
+                let encoded = |rejection: &Rejection| [&[POLICY], &*rejection.encode(limits)].concat();
+                let whole = encoded(rejection);
+                if whole.len() <= most {
+                    return whole;
+                }
+                encoded(&Rejection { metadata: Metadata::new(), ..Rejection::clone(rejection) })
+            }
+        }
     }
 
     pub(super) fn decode(payload: &[u8]) -> Result<Self, Malformed> {
         let mut from = Reader::new(payload);
-        let code = from.u8()?;
-        let (newest, least, peer_newest, peer_least) = (from.u16()?, from.u16()?, from.u16()?, from.u16()?);
-        from.end()?;
-        match code {
-            VERSION => Ok(Self::Version { newest, least, peer_newest, peer_least }),
-            BUSY => Ok(Self::Busy),
-            _ => Err(Malformed),
-        }
+        let refusal = match from.u8()? {
+            VERSION => Self::Version {
+                newest: from.u16()?,
+                least: from.u16()?,
+                peer_newest: from.u16()?,
+                peer_least: from.u16()?,
+            },
+            POLICY => Rejection::decode(&mut from)?.into(),
+            _ => return Err(Malformed),
+        };
+        from.end().map(|()| refusal)
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        Self::Policy(Box::new(rejection))
     }
 }

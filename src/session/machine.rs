@@ -26,16 +26,13 @@ pub(crate) struct Session {
     /// How many descriptors of the peer's may wait here.
     pub(super) quota: Quota,
     /// Those that wait for the opening or the end.
-    waiting: Vec<Waker>,
+    pub(super) waiting: Vec<Waker>,
 }
 
 /// Where a session is in its life.
 pub(super) enum Phase {
     /// The handshake's frames are on their way.
-    Opening {
-        /// What was agreed, once the acceptor has answered and waits for the confirmation.
-        agreed: Option<Arc<Negotiated>>,
-    },
+    Opening(Opening),
     /// Calls may be made.
     Open {
         agreed: Arc<Negotiated>,
@@ -44,6 +41,16 @@ pub(super) enum Phase {
     },
     /// It is over.
     Over { agreed: Option<Arc<Negotiated>>, reason: CloseReason },
+}
+
+/// How far a handshake has come.
+pub(super) enum Opening {
+    /// The peer has not introduced itself.
+    Begun,
+    /// It has, and this side is to say whether it lets the peer in.
+    Asked { agreed: Arc<Negotiated> },
+    /// The acceptor has answered and waits for the confirmation.
+    Answered { agreed: Arc<Negotiated> },
 }
 
 /// Who has said goodbye. Whoever hears one that it has not said itself answers with its own at once.
@@ -71,7 +78,7 @@ impl Session {
         let root = Connection::new(0, role, Stage::Opening, settings.limits, methods);
         Self {
             role,
-            phase: Phase::Opening { agreed: None },
+            phase: Phase::Opening(Opening::Begun),
             connections: Connections::new(role, root),
             io,
             assembly: Assembly::default(),
@@ -101,12 +108,12 @@ impl Session {
     pub(crate) fn handle(&mut self, frame: &mut Frame, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
         self.liveness.heard = true;
         let broken = match &self.phase {
-            Phase::Open { .. } | Phase::Opening { .. } if !frame.header.has_known_flags() => Err(Rule::Flags),
+            Phase::Open { .. } | Phase::Opening(_) if !frame.header.has_known_flags() => Err(Rule::Flags),
             Phase::Open { agreed, .. } => {
                 let limit = agreed.limits.message_length(frame.header.kind);
                 self.handle_open(frame, limit, out, now)
             }
-            Phase::Opening { .. } => self.handle_opening(frame, out, now),
+            Phase::Opening(_) => self.handle_opening(frame, out, now),
             Phase::Over { .. } => Ok(()),
         };
         if let Err(rule) = broken {
@@ -186,7 +193,7 @@ impl Session {
             return Err(Rule::PayloadLimit);
         }
         match (frame.header.kind, self.role) {
-            (Kind::Hello, Role::Acceptor) => self.handle_hello(frame, out),
+            (Kind::Hello, Role::Acceptor) => self.handle_hello(frame, out, now),
             (Kind::Welcome, Role::Initiator) => self.handle_welcome(frame, out, now),
             (Kind::Confirm, Role::Acceptor) => self.handle_confirm(frame, now),
             (Kind::Refuse, _) => self.handle_refuse(frame),
@@ -240,7 +247,7 @@ impl Session {
     pub(super) fn end(&mut self, reason: CloseReason) {
         let agreed = match &self.phase {
             Phase::Over { .. } => return,
-            Phase::Opening { .. } => None,
+            Phase::Opening(_) => None,
             Phase::Open { agreed, .. } => Some(Arc::clone(agreed)),
         };
         self.io.outbox.clear();
@@ -374,7 +381,7 @@ impl Session {
     /// What both sides agreed on, once they have.
     pub(crate) fn negotiated(&self) -> Option<Arc<Negotiated>> {
         match &self.phase {
-            Phase::Opening { .. } => None,
+            Phase::Opening(_) => None,
             Phase::Open { agreed, .. } => Some(Arc::clone(agreed)),
             Phase::Over { agreed, .. } => agreed.clone(),
         }
@@ -384,7 +391,7 @@ impl Session {
     pub(crate) fn close_reason(&self) -> Option<&CloseReason> {
         match &self.phase {
             Phase::Over { reason, .. } => Some(reason),
-            Phase::Opening { .. } | Phase::Open { .. } => None,
+            Phase::Opening(_) | Phase::Open { .. } => None,
         }
     }
 
@@ -419,14 +426,14 @@ impl Session {
                 Poll::Ready(Ok(Arc::clone(agreed)))
             }
             Phase::Over { agreed: None, reason } => Poll::Ready(Err(reason.clone())),
-            Phase::Opening { .. } => {
+            Phase::Opening(_) => {
                 self.wait(waker);
                 Poll::Pending
             }
         }
     }
 
-    fn wait(&mut self, waker: &Waker) {
+    pub(super) fn wait(&mut self, waker: &Waker) {
         if !self.waiting.iter().any(|known| known.will_wake(waker)) {
             self.waiting.push(waker.clone());
         }

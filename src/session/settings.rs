@@ -50,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) open_until: Option<Instant>,
     /// Finds the methods that this side serves on the root connection.
     pub(crate) methods: Methods,
+    /// Whether the handshake waits, once the peer has introduced itself, to be told whether to let it in.
+    pub(crate) has_policy: bool,
     /// Whether and when to ask a silent peer if it is alive.
     pub(crate) keepalive: Option<Keepalive>,
     /// After how long the session ends if nothing happens on it and nothing is under way.

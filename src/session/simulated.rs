@@ -257,6 +257,7 @@ pub(crate) fn settings(limits: Limits) -> Settings {
         peer: Other::this(),
         open_until: None,
         methods: Box::new(served),
+        has_policy: false,
         keepalive: None,
         idle: None,
         descriptors: 128,

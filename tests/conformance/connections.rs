@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, oneshot};
 use transom::{
     CallError, Client as _, CloseReason, Connection, ConnectionError, ConnectionSettings, Context, Entry,
-    IncomingConnection, Metadata, Options, RejectReason, Router, Service as _, Value,
+    IncomingConnection, Metadata, Options, RejectReason, Rejection, Router, Service as _, Value,
 };
 
 use crate::scene::{Link, Scene};
@@ -102,18 +102,20 @@ pub async fn c2_a_connection_is_rejected_with_a_reason(link: Link) {
         RejectReason::Forbidden,
         RejectReason::NotReady,
         RejectReason::UnknownService,
-        RejectReason::Other("on principle".to_owned()),
+        RejectReason::Unauthenticated,
+        RejectReason::Other,
     ];
-    let next = Arc::new(Mutex::new(reasons.clone().to_vec()));
+    let rejection =
+        |reason| Rejection::new(reason).with_text("on principle").with_metadata(entry("more", "later"));
+    let next = Arc::new(Mutex::new(reasons.to_vec()));
     let server = ().accepting(move |incoming: IncomingConnection| {
         let reason = next.lock().unwrap().remove(0);
-        incoming.reject_with(transom::Rejection { reason, metadata: entry("more", "later") });
+        incoming.reject_with(rejection(reason));
     });
     let scene = Scene::new(link, (), server).await;
     for reason in reasons {
         let rejected = scene.client.opening("any").open().await.unwrap_err();
-        let rejection = transom::Rejection { reason, metadata: entry("more", "later") };
-        assert_eq!(rejected, ConnectionError::Rejected(rejection));
+        assert_eq!(rejected, ConnectionError::Rejected(rejection(reason)));
     }
     assert!(scene.client.is_open());
 }

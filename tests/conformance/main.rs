@@ -17,6 +17,7 @@ mod nesting;
 mod passing;
 mod proxies;
 mod raw;
+mod refusals;
 mod scene;
 mod streams;
 mod threads;
@@ -109,6 +110,19 @@ on_every_link! {
         c10_each_connection_has_settings_of_its_own,
         s7_a_goodbye_rejects_new_connections,
         s8_nothing_is_left_of_closed_connections,
+    }
+    refusals::{
+        h2_a_policy_is_told_who_comes,
+        h2_a_server_refuses_for_a_reason,
+        h2_a_client_refuses_for_a_reason,
+        h2_a_slow_policy_holds_up_nobody_else,
+        h2_who_leaves_is_not_decided_about_any_more,
+        h2_a_policy_that_panics_costs_its_peer_alone,
+        h2_a_server_that_shuts_down_refuses_newcomers,
+        h2_a_server_that_shuts_down_waits_no_longer_than_was_said,
+        h2_a_reconnecting_client_waits_for_what_may_pass,
+        h2_threads_have_policies_too,
+        h2_threads_shut_down_too,
     }
     passing::{
         x2_channels_in_arguments_and_in_results_are_passed_on,

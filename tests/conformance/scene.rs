@@ -92,10 +92,10 @@ impl Blocking {
 }
 
 /// A directory of a test's own, removed with it.
-struct Place(PathBuf);
+pub struct Place(PathBuf);
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("transom-c-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
@@ -103,7 +103,8 @@ impl Place {
         Self(path)
     }
 
-    fn address(&self, link: Link) -> String {
+    /// Where to listen; where that is then, the listener says.
+    pub fn address(&self, link: Link) -> String {
         match link {
             Link::Tcp => "tcp:127.0.0.1:0".to_owned(),
             _ => format!("{}:{}", link.name(), self.0.join("a.sock").display()),

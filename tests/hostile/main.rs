@@ -22,6 +22,7 @@ mod handshake;
 mod logs;
 mod passing;
 mod raw;
+mod refusals;
 mod rings;
 mod scene;
 mod silence;

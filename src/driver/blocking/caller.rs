@@ -101,6 +101,13 @@ pub(in crate::driver) fn wait_connection(engine: &Engine, id: u32) -> Result<Met
     })
 }
 
+/// Waits until the peer has introduced itself, on a session with a policy; `None` if nothing is to be decided any more.
+pub(crate) fn wait_introduced(engine: &Engine) -> Option<Arc<Negotiated>> {
+    wait(engine, &mut None, |session, _, waker| {
+        ready(session.poll_introduced(waker.unwrap_or(Waker::noop())))
+    })
+}
+
 /// Waits until the handshake is done.
 ///
 /// # Errors

@@ -5,6 +5,6 @@ mod executor;
 mod resident;
 mod wait;
 
-pub(crate) use caller::wait_open;
+pub(crate) use caller::{wait_introduced, wait_open};
 pub(crate) use resident::{start, start_serving};
 pub(super) use wait::Waiter;

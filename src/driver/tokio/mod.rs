@@ -3,4 +3,4 @@
 mod resident;
 mod tasks;
 
-pub(crate) use resident::{start, wait_open};
+pub(crate) use resident::{start, wait_introduced, wait_open};

@@ -66,6 +66,11 @@ fn unarmed() -> Sleep {
     tokio::time::sleep_until(tokio::time::Instant::now())
 }
 
+/// Waits until the peer has introduced itself, on a session with a policy; `None` if nothing is to be decided any more.
+pub(crate) async fn wait_introduced(engine: &Engine) -> Option<Arc<Negotiated>> {
+    poll_fn(|cx| engine.with(|core| core.session.poll_introduced(cx.waker()))).await
+}
+
 /// Waits until the handshake is done.
 ///
 /// # Errors

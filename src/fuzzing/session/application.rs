@@ -187,9 +187,12 @@ impl Attacked {
         }
     }
 
-    /// Decides about a connection that the peer has asked for: `how`.
+    /// Decides about a connection that the peer has asked for, or about the peer itself: `how`.
     pub(super) fn decide(&mut self, script: &mut Script<'_>) {
         let choice = script.byte();
+        if let Poll::Ready(Some(_)) = self.peer.session.poll_introduced(Waker::noop()) {
+            return self.decide_about_peer(choice & 1 == 0);
+        }
         let Some(id) = self.asked.pop() else { return };
         let Peer { session, out, .. } = &mut self.peer;
         if choice & 1 == 0 {
@@ -199,9 +202,20 @@ impl Attacked {
                 self.came_through += 1;
             }
         } else {
-            let rejection = Rejection { reason: RejectReason::NotReady, metadata: Metadata::new() };
+            let rejection = Rejection::new(RejectReason::NotReady);
             session.reject_connection(id, &rejection, out);
         }
+    }
+
+    fn decide_about_peer(&mut self, lets_in: bool) {
+        let (now, Peer { session, out, .. }) = (self.now, &mut self.peer);
+        if lets_in {
+            session.admit(out, &|| now);
+        } else {
+            session.refuse(Rejection::new(RejectReason::Forbidden).with_text("no"), out);
+            assert!(session.is_over());
+        }
+        assert!(matches!(session.poll_introduced(Waker::noop()), Poll::Ready(None)), "it is decided");
     }
 
     /// What a driver does after each step: fetches what is to be handled, and what was answered.

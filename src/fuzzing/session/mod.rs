@@ -37,7 +37,12 @@ pub fn session(data: &[u8]) -> usize {
             ..settings
         },
     };
-    let mut peers = pair_with(shape, [timed(settings(limits)), timed(settings(limits))]);
+    let attacked = usize::from(setup & ACCEPTOR != 0);
+    let both = [0, 1].map(|at| Settings {
+        has_policy: at == attacked && setup & (POLICY | OPENED) == POLICY,
+        ..timed(settings(limits))
+    });
+    let mut peers = pair_with(shape, both);
     for peer in &mut peers {
         peer.session.start(&mut peer.out);
     }
@@ -46,7 +51,7 @@ pub fn session(data: &[u8]) -> usize {
         assert!(peers.iter().all(|peer| peer.session.negotiated().is_some()), "an honest handshake succeeds");
     }
     let [initiator, acceptor] = peers;
-    let (peer, other) = if setup & ACCEPTOR == 0 { (initiator, acceptor) } else { (acceptor, initiator) };
+    let (peer, other) = if attacked == 0 { (initiator, acceptor) } else { (acceptor, initiator) };
     let mut attacked = Attacked {
         peer,
         sent: other.incoming,
@@ -79,3 +84,5 @@ const NARROW: u8 = 8;
 const CELLS: u8 = 16;
 /// The peer is asked whether it is alive, and the session ends when it is idle.
 const TIMED: u8 = 32;
+/// The peer is let in when this side decides so, or is not.
+const POLICY: u8 = 64;

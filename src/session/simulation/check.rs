@@ -4,9 +4,9 @@ use super::ensure;
 use super::parties::Party;
 use super::truth::Verdict;
 use super::world::World;
-use crate::session::CloseReason;
 use crate::session::connection::Stage;
 use crate::session::io::Inbox;
+use crate::session::{CloseReason, Side};
 
 /// What must hold at one side after each step.
 pub(super) fn after_step(world: &mut World, me: usize) {
@@ -46,6 +46,8 @@ pub(super) fn ended(world: &World, me: usize, reason: &CloseReason) {
             setup.keepalive[me].is_some_and(|keepalive| silence >= keepalive.timeout)
         }
         CloseReason::Idle => setup.idle[me].is_some(),
+        CloseReason::Refused { refusal, by: Side::Local } => truth.refused[me].as_ref() == Some(refusal),
+        CloseReason::Refused { refusal, by: Side::Peer } => truth.refused[other].as_ref() == Some(refusal),
         _ => false,
     };
     ensure!(right, "there is no reason for {reason:?} at {me}");
@@ -154,6 +156,9 @@ fn agreement(world: &World) {
         (CloseReason::Idle, CloseReason::Idle | CloseReason::Goodbye | CloseReason::PeerDied) => true,
         // There may be no room for last words, and both may have some.
         (CloseReason::Local, CloseReason::PeerDied | CloseReason::Idle) => abrupt,
+        // One side has closed it while the other was asked.
+        (CloseReason::Local, CloseReason::Refused { by: Side::Local, .. }) => abrupt,
+        (CloseReason::Refused { by: Side::Local, .. }, CloseReason::Refused { by: Side::Peer, .. }) => true,
         _ => world.broken.is_some(),
     };
     ensure!(fits(one, other) || fits(other, one), "{one:?} at one side, {other:?} at the other");

@@ -90,9 +90,9 @@ impl Scene<'_> {
         let reason = match self.random.below(3) {
             0 => RejectReason::Forbidden,
             1 => RejectReason::UnknownService,
-            _ => RejectReason::Other("no".to_owned()),
+            _ => RejectReason::Other,
         };
-        let mut rejection = Rejection { reason, metadata: self.some_metadata() };
+        let mut rejection = Rejection::new(reason).with_text("no").with_metadata(self.some_metadata());
         self.note(|| format!("rejects {id}: {rejection:?}"));
         self.session.reject_connection(id, &rejection, self.out);
         if !self.setup.agreed.admit(&rejection.metadata) {

@@ -29,6 +29,8 @@ pub(super) enum Party {
     Watch(Watch),
     /// Waits for what becomes of the session.
     Session,
+    /// Lets the other side in, or not.
+    Policy,
 }
 
 /// What a party does next.
@@ -51,6 +53,7 @@ impl Party {
             Self::Receiving(receiving) => receiving.run(scene),
             Self::Watch(watch) => watch.run(scene),
             Self::Session => scene.watch_session(),
+            Self::Policy => scene.decide_about_peer(),
         }
     }
 }

@@ -75,6 +75,8 @@ pub(super) struct Setup {
     pub(super) shape: Shape,
     pub(super) keepalive: [Option<Keepalive>; 2],
     pub(super) idle: [Option<Duration>; 2],
+    /// Whether a side is asked if it lets the other in, and whether it does.
+    pub(super) lets_in: [Option<bool>; 2],
     /// How many steps it has before all that has begun is let come to its end.
     pub(super) steps: u32,
     weights: [u64; WEIGHTS.len()],
@@ -98,13 +100,16 @@ impl Setup {
             _ => weight * [0, 1, 1, 1, 3][random.index(5)],
         });
         let longest = random.either(8, 4000, 600);
+        let steps = 50 + random.small(longest);
+        let lets_in = [(), ()].map(|()| random.one_in(4).then(|| !random.one_in(8)));
         Self {
             limits,
             agreed: limits[0].stricter(limits[1]),
             shape: Shape { capacity, most, cells },
             keepalive,
             idle,
-            steps: 50 + random.small(longest),
+            lets_in,
+            steps,
             weights,
         }
     }

@@ -7,7 +7,8 @@ use rustc_hash::FxHashMap;
 
 use super::ensure;
 use crate::session::{
-    CallId, ChannelId, CloseReason, ConnectionSettings, Flow, Gone, Metadata, RejectReason, Rejection, Wish,
+    CallId, ChannelId, CloseReason, ConnectionSettings, Flow, Gone, Metadata, Refusal, RejectReason,
+    Rejection, Wish,
 };
 
 /// What both applications together know.
@@ -23,6 +24,8 @@ pub(super) struct Truth {
     pub(super) shut: [bool; 2],
     /// Why the session ended, at each side.
     pub(super) over: [Option<CloseReason>; 2],
+    /// Why a side did not let the other in.
+    pub(super) refused: [Option<Refusal>; 2],
     pub(super) reached: Reached,
 }
 
@@ -38,6 +41,7 @@ pub(super) struct Reached {
     pub(super) rejected: u64,
     pub(super) goodbyes: u64,
     pub(super) broken: u64,
+    pub(super) refused: u64,
 }
 
 impl Reached {
@@ -45,7 +49,7 @@ impl Reached {
     pub(super) fn is_much(&self, seeds: u64) -> bool {
         let often = self.results.min(self.failures).min(self.items).min(self.ends).min(self.resets);
         let seldom = self.accepted.min(self.rejected).min(self.goodbyes);
-        often > seeds && seldom > seeds / 4 && self.broken > seeds / 50
+        often > seeds && seldom > seeds / 4 && self.broken.min(self.refused) > seeds / 50
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -58,6 +62,7 @@ impl Reached {
         self.rejected += other.rejected;
         self.goodbyes += other.goodbyes;
         self.broken += other.broken;
+        self.refused += other.refused;
     }
 }
 

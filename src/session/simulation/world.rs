@@ -11,7 +11,7 @@ use super::setup::{Action, Setup};
 use super::truth::Truth;
 use super::{check, ensure};
 use crate::session::simulated::{Peer, Sender, pair_with, settings};
-use crate::session::{CloseReason, OpenRequest, Session, Settings};
+use crate::session::{CloseReason, OpenRequest, RejectReason, Rejection, Session, Settings};
 
 /// Two sides and the link between them.
 pub(super) struct World {
@@ -74,6 +74,30 @@ impl Scene<'_> {
         }
     }
 
+    /// Waits for the other side to introduce itself, then lets it in or not.
+    pub(super) fn decide_about_peer(&mut self) -> Then {
+        let agreed = match self.session.poll_introduced(&self.waker) {
+            std::task::Poll::Pending => return Then::Waits,
+            std::task::Poll::Ready(agreed) => agreed,
+        };
+        if let Some(agreed) = agreed {
+            ensure!(agreed.limits == self.setup.agreed, "both sides would agree on {:?}", agreed.limits);
+            let lets_in = self.setup.lets_in[self.me];
+            self.note(|| format!("lets the other side in: {lets_in:?}"));
+            match lets_in {
+                None => super::broken(format!("{} is asked, and has no policy", self.me)),
+                Some(true) => self.session.admit(self.out, &|| self.now),
+                Some(false) => {
+                    let rejection = Rejection::new(RejectReason::Forbidden).with_text("no");
+                    self.truth.refused[self.me] = Some(rejection.clone().into());
+                    self.truth.reached.refused += 1;
+                    self.session.refuse(rejection, self.out);
+                }
+            }
+        }
+        Then::Done
+    }
+
     /// Waits for the opening, then for the end of the session.
     pub(super) fn watch_session(&mut self) -> Then {
         if let std::task::Poll::Ready(Ok(negotiated)) = self.session.poll_open(&self.waker) {
@@ -93,6 +117,7 @@ impl World {
         let both = [0, 1].map(|at| Settings {
             keepalive: setup.keepalive[at],
             idle: setup.idle[at],
+            has_policy: setup.lets_in[at].is_some(),
             descriptors: 64,
             ..settings(setup.limits[at])
         });
@@ -101,6 +126,7 @@ impl World {
             let mut parties = Parties::default();
             parties.add(Party::Server(Server));
             parties.add(Party::Session);
+            parties.add(Party::Policy);
             let desk = Desk { usable: vec![0], ..Desk::default() };
             Side { peer, parties, desk, heard: now, hung_up: false }
         });

@@ -79,8 +79,7 @@ fn a_rejection_says_why() {
     let mut peers = open();
     let id = asked(&mut peers[0]);
     deliver(&mut peers, Instant::now());
-    let rejection =
-        Rejection { reason: RejectReason::Other("too early".to_owned()), metadata: metadata(1, 9) };
+    let rejection = Rejection::new(RejectReason::Other).with_text("too early").with_metadata(metadata(1, 9));
     let [_, other] = &mut peers;
     other.session.reject_connection(id, &rejection, &mut other.out);
     assert!(other.session.connections.is_root_alone());

@@ -112,12 +112,12 @@ pub(super) fn serve(address: &str, case: Case, driver: &Driver, starter: Starter
         Driver::Tokio(runtime) => runtime.block_on(async {
             let listener = server.bind()?;
             let _starter = starter.ready()?;
-            match listener.run().await? {}
+            Ok(listener.run().await?)
         }),
         Driver::Threads => {
             let listener = server.bind_blocking()?;
             let _starter = starter.ready()?;
-            match listener.run()? {}
+            Ok(listener.run()?)
         }
     }
 }
