@@ -353,8 +353,7 @@ impl Core {
         if asleep.announced && (asleep.for_space || !self.session.wants_space()) {
             return;
         }
-        let mode = asleep.mode();
-        if self.announce(mode).is_none() {
+        if self.announce().is_none() {
             self.wake_sleeper();
         }
     }
@@ -409,9 +408,9 @@ impl Core {
     }
 
     fn fall_asleep(&mut self, asleep: Asleep) -> Option<Note> {
-        let (mode, misses_something) = (asleep.mode(), self.misses_something(&asleep));
+        let misses_something = self.misses_something(&asleep);
         self.sleeper = Some(asleep);
-        let note = if misses_something { None } else { self.announce(mode) };
+        let note = if misses_something { None } else { self.announce() };
         if note.is_none() {
             self.sleeper = self.displaced.take();
         }
@@ -419,7 +418,7 @@ impl Core {
     }
 
     /// Announces the sleeper's sleep; `None` if there is something to do.
-    fn announce(&mut self, mode: SleepMode) -> Option<Note> {
+    fn announce(&mut self) -> Option<Note> {
         if self.ended {
             return None;
         }
@@ -430,7 +429,8 @@ impl Core {
             Sleeper::Task => self.task.clone()?,
             Sleeper::Thread(waiter) => Arc::clone(waiter).into(),
         };
-        match self.receive.announce(Sleep { mode, want_space, waker: &waker }) {
+        let (mode, to_write) = (asleep.mode(), asleep.to_write);
+        match self.receive.announce(Sleep { mode, want_space, to_write, waker: &waker }) {
             Ok(note) => note,
             Err(error) => {
                 self.link_failed(error);

@@ -163,6 +163,8 @@ pub(crate) struct Sleep<'a> {
     pub(crate) mode: SleepMode,
     /// Whether room for sending is also worth a wake-up.
     pub(crate) want_space: bool,
+    /// Whether so is that the kernel takes more, where the link [is backed up](Transmit::is_backed_up).
+    pub(crate) to_write: bool,
     /// Wakes the sleeper for links that have neither futex nor descriptor.
     pub(crate) waker: &'a Waker,
 }
@@ -181,6 +183,8 @@ pub(crate) enum SleepMode {
 pub(crate) struct Note {
     /// The peer's count of rings at the announcement; zero on links without a bell.
     pub(crate) rings: u32,
+    /// Whether the sleeper waits for the kernel to take more.
+    pub(crate) to_write: bool,
 }
 
 /// Waking and being woken; shared by every thread of a side.

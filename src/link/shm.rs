@@ -307,7 +307,7 @@ impl Receive for Receiver {
             self.awake();
             return Ok(None);
         }
-        Ok(Some(Note { rings }))
+        Ok(Some(Note { rings, to_write: false }))
     }
 }
 
