@@ -178,7 +178,7 @@ impl Ringer {
     /// After frames were published: whether the peer is awake and finds them by itself. If not, [`ring`](Self::ring).
     #[inline]
     pub fn is_heard(&self, peer_sleep: PeerWord<'_>) -> bool {
-        // As in `ring`, which does nothing more where this is true.
+        // Pairs with the fence in `Sleeper::announce`, as in `ring`, which does nothing more where this is true.
         fence(SeqCst);
         SleepState(peer_sleep.load()).mode().is_none() // sync: bell.sleep (look) <- Sleeper::announce
     }

@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::Dispatch;
 use super::blocking::Waiter;
+use super::owed::{Owed, Rest};
 use crate::link::{Ended, Frame, LinkError, Note, Receive, Signal, Sleep, SleepMode, Transmit};
 use crate::memory::{LOOKS, SpinPolicy, Watch};
 use crate::session::{CloseReason, ConnectionSettings, Metadata, Methods, OpenRefused, Session};
@@ -68,37 +69,6 @@ pub(super) enum Sleeper {
     Task,
     /// A thread.
     Thread(Arc<Waiter>),
-}
-
-/// What is owed when the core has been left.
-#[must_use]
-pub(super) struct Owed {
-    /// The peer must be rung.
-    pub(super) ring: bool,
-    /// The session has ended, and the peer must be shown so.
-    pub(super) end: bool,
-    first: Option<Waker>,
-    rest: Option<Box<Rest>>,
-}
-
-/// What is not owed in most steps.
-struct Rest {
-    wakers: Vec<Waker>,
-    /// Dropped with this.
-    _spent: Vec<Waker>,
-}
-
-impl Owed {
-    /// Wakes those who are to be woken.
-    #[inline]
-    pub(super) fn wake(self) {
-        if let Some(first) = self.first {
-            first.wake();
-        }
-        if let Some(rest) = self.rest {
-            rest.wakers.into_iter().for_each(Waker::wake);
-        }
-    }
 }
 
 impl Core {
@@ -309,8 +279,13 @@ impl Core {
         self.session.take_wakers(&mut self.wakers);
         let (ring, first) = (std::mem::take(&mut self.owes_ring), self.wakers.pop());
         let is_all = self.wakers.is_empty() && !self.session.has_spent();
-        let rest = if is_all { None } else { Some(self.rest()) };
-        Owed { ring, end, first, rest }
+        if is_all {
+            return Owed { ring, end, first, rest: None };
+        }
+        let mut rest = Rest::empty();
+        std::mem::swap(&mut self.wakers, &mut rest.wakers);
+        self.session.take_spent(&mut rest.spent);
+        Owed { ring, end, first, rest: Some(rest) }
     }
 
     #[cold]
@@ -336,11 +311,6 @@ impl Core {
         }
         let over = self.session.is_over();
         over && !std::mem::replace(&mut self.over, over)
-    }
-
-    #[cold]
-    fn rest(&mut self) -> Box<Rest> {
-        Box::new(Rest { wakers: std::mem::take(&mut self.wakers), _spent: self.session.take_spent() })
     }
 
     /// Announces the sleeper's sleep anew if somebody was awake meanwhile or it has more to be woken for; wakes it if

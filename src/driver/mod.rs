@@ -5,10 +5,13 @@
 
 mod arrived;
 mod calls;
+#[cfg(test)]
+mod cycle;
 mod dispatch;
 #[cfg(test)]
 mod log_tests;
 mod opening;
+mod owed;
 #[cfg(test)]
 mod sleep_tests;
 mod slots;

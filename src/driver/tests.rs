@@ -23,13 +23,14 @@ use crate::session::{
 };
 use crate::sys;
 
-static ECHO: Method = Method { id: 1, service: "test", name: "echo", types: || 1, idempotent: false };
+pub(super) static ECHO: Method =
+    Method { id: 1, service: "test", name: "echo", types: || 1, idempotent: false };
 static PANIC: Method = Method { id: 2, service: "test", name: "panic", types: || 1, idempotent: false };
 static NEVER: Method = Method { id: 3, service: "test", name: "never", types: || 1, idempotent: false };
 static LATER: Method = Method { id: 4, service: "test", name: "later", types: || 1, idempotent: false };
 
 /// Answers with the argument, at once or after one wake-up; panics; never answers.
-struct Echo;
+pub(super) struct Echo;
 
 fn method(id: u64) -> Option<&'static Method> {
     [&ECHO, &PANIC, &NEVER, &LATER].into_iter().find(|method| method.id == id)
@@ -66,7 +67,7 @@ impl Dispatch for Echo {
     }
 }
 
-fn shm_pair() -> io::Result<(Link, Link)> {
+pub(super) fn shm_pair() -> io::Result<(Link, Link)> {
     let (one, other) = UnixStream::pair()?;
     let config = HalfConfig::default();
     let create = || memory::create(config).map_err(io::Error::other);
@@ -106,7 +107,7 @@ fn links() -> Vec<(&'static str, (Link, Link))> {
     ]
 }
 
-fn session(role: Role) -> Session {
+pub(super) fn session(role: Role) -> Session {
     session_with(Limits::default(), role)
 }
 
@@ -128,7 +129,7 @@ fn session_with(limits: Limits, role: Role) -> Session {
     )
 }
 
-fn request<'a>(method: &'static Method, body: &'a &'a [u8]) -> CallRequest<'a> {
+pub(super) fn request<'a>(method: &'static Method, body: &'a &'a [u8]) -> CallRequest<'a> {
     CallRequest::plain(method.into(), body)
 }
 

@@ -63,9 +63,13 @@ impl Wakes {
         self.sleepers().push(Arc::clone(&event));
         // Listed first: whoever counts from here on signals too.
         if self.count() == count {
-            let mut all = vec![(event.as_fd(), true, false)];
-            all.extend_from_slice(watched);
-            sys::poll::wait(&all, deadline);
+            let event = (event.as_fd(), true, false);
+            match *watched {
+                [] => sys::poll::wait_for_few([event], deadline),
+                [one] => sys::poll::wait_for_few([event, one], deadline),
+                [one, two] => sys::poll::wait_for_few([event, one, two], deadline),
+                _ => sys::poll::wait(&[&[event], watched].concat(), deadline),
+            }
         }
         self.sleepers().retain(|listed| !Arc::ptr_eq(listed, &event));
         sys::eventfd::clear(event.as_fd());

@@ -364,8 +364,8 @@ impl Session {
     }
 
     /// Wakers to drop after this step.
-    pub(crate) fn take_spent(&mut self) -> Vec<Waker> {
-        std::mem::take(&mut self.io.spent)
+    pub(crate) fn take_spent(&mut self, into: &mut Vec<Waker>) {
+        into.append(&mut self.io.spent);
     }
 
     /// What carries the frames.

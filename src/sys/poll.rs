@@ -24,22 +24,32 @@ fn left(deadline: Instant) -> Timespec {
     Timespec::try_from(deadline.saturating_duration_since(Instant::now())).unwrap_or(LONGEST)
 }
 
+/// A descriptor that is watched: whether until it is readable, and until it is writable.
+pub(crate) type Watched<'d> = (BorrowedFd<'d>, bool, bool);
+
 /// Waits until one of the descriptors is readable or writable as asked, or has hung up, or `deadline`. Of one that is
 /// watched for neither, a hang-up of its other side alone is told, too. May return early for no reason.
-pub(crate) fn wait(watched: &[(BorrowedFd<'_>, bool, bool)], deadline: Option<Instant>) {
-    let mut descriptors: Vec<PollFd<'_>> = watched
-        .iter()
-        .map(|(descriptor, readable, writable)| {
-            let mut flags = PollFlags::empty();
-            flags.set(PollFlags::IN, *readable);
-            flags.set(PollFlags::OUT, *writable);
-            flags.set(PollFlags::RDHUP, !readable && !writable);
-            PollFd::from_borrowed_fd(*descriptor, flags)
-        })
-        .collect();
+pub(crate) fn wait(watched: &[Watched<'_>], deadline: Option<Instant>) {
+    wait_for(&mut watched.iter().copied().map(watch).collect::<Vec<_>>(), deadline);
+}
+
+/// The same for a few, without an allocation.
+pub(crate) fn wait_for_few<const N: usize>(watched: [Watched<'_>; N], deadline: Option<Instant>) {
+    wait_for(&mut watched.map(watch), deadline);
+}
+
+fn watch((descriptor, readable, writable): Watched<'_>) -> PollFd<'_> {
+    let mut flags = PollFlags::empty();
+    flags.set(PollFlags::IN, readable);
+    flags.set(PollFlags::OUT, writable);
+    flags.set(PollFlags::RDHUP, !readable && !writable);
+    PollFd::from_borrowed_fd(descriptor, flags)
+}
+
+fn wait_for(descriptors: &mut [PollFd<'_>], deadline: Option<Instant>) {
     let timeout = deadline.map(left);
     // Interrupted or timed out: the caller looks again either way.
-    let _ready = rustix::event::poll(&mut descriptors, timeout.as_ref());
+    let _ready = rustix::event::poll(descriptors, timeout.as_ref());
 }
 
 /// Whether any of `events` is so of a descriptor now, or it has hung up. Never waits.

@@ -59,7 +59,7 @@ pub(crate) fn start_serving(
 }
 
 fn run(engine: &Arc<Engine>) {
-    let waiter = Waiter::new(engine);
+    let waiter = Waiter::of(engine);
     let (mut slots, mut pending) = (Slots::default(), Pending::new(Arc::clone(&waiter).into()));
     let mut waiter = Some(waiter);
     loop {

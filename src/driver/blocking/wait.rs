@@ -1,8 +1,9 @@
 //! A thread that waits for something of a session: it looks for itself while that pays, and sleeps on the bell, or
 //! parks while another thread does either.
 
-use std::sync::Arc;
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
@@ -12,19 +13,41 @@ use crate::driver::engine::Engine;
 use crate::link::{Note, Signal, Transmit};
 use crate::session::Session;
 
-/// A thread that waits.
+/// A thread that waits for things of one session.
 pub(in crate::driver) struct Waiter {
     thread: Thread,
-    signal: Arc<dyn Signal>,
+    /// Of the session. It may be gone: threads remember for whom they have waited.
+    signal: Weak<dyn Signal>,
     /// Where it waits: on the bell, or parked. Whoever wakes it may find it elsewhere; then it has looked since.
     on_bell: AtomicBool,
 }
 
+thread_local! {
+    /// This thread as it waited last, so that whoever waits again and again allocates nothing.
+    static LAST: RefCell<Option<Arc<Waiter>>> = const { RefCell::new(None) };
+}
+
 impl Waiter {
-    /// This thread, which is to wait for something of the session with this signal.
-    pub(in crate::driver) fn new(engine: &Engine) -> Arc<Self> {
-        let (thread, signal) = (std::thread::current(), Arc::clone(&engine.signal));
+    /// This thread, which is to wait for something of the session of this engine.
+    pub(in crate::driver) fn of(engine: &Engine) -> Arc<Self> {
+        let known = LAST.try_with(|last| {
+            let mut last = last.borrow_mut();
+            if !last.as_ref().is_some_and(|waiter| waiter.is_of(engine)) {
+                *last = Some(Self::new(engine));
+            }
+            last.clone()
+        });
+        // A thread that ends remembers nothing.
+        known.ok().flatten().unwrap_or_else(|| Self::new(engine))
+    }
+
+    fn new(engine: &Engine) -> Arc<Self> {
+        let (thread, signal) = (std::thread::current(), Arc::downgrade(&engine.signal));
         Arc::new(Self { thread, signal, on_bell: AtomicBool::new(false) })
+    }
+
+    fn is_of(&self, engine: &Engine) -> bool {
+        std::ptr::addr_eq(self.signal.as_ptr(), Arc::as_ptr(&engine.signal))
     }
 
     /// Says where this thread is about to wait, before it looks for the last time at what it waits for.
@@ -43,10 +66,10 @@ impl Wake for Waiter {
 
     fn wake_by_ref(self: &Arc<Self>) {
         fence(Ordering::SeqCst); // Pairs with the fence in `waits`.
-        if self.on_bell.load(Ordering::Relaxed) {
-            self.signal.wake_local();
-        } else {
+        if !self.on_bell.load(Ordering::Relaxed) {
             self.thread.unpark();
+        } else if let Some(signal) = self.signal.upgrade() {
+            signal.wake_local();
         }
     }
 }
@@ -163,7 +186,7 @@ fn turn<T, const CREDIT: bool>(
                 break true;
             }
             if engine.is_wanted() {
-                core.give_way(waiter.get_or_insert_with(|| Waiter::new(engine)));
+                core.give_way(waiter.get_or_insert_with(|| Waiter::of(engine)));
                 return Turn::Again;
             }
             if !core.looks_on(looks, &*engine.signal) {
@@ -180,7 +203,7 @@ fn turn<T, const CREDIT: bool>(
         }
         if frames == FRAMES_AT_A_TIME {
             // The next turn looks at the time.
-            core.give_way(waiter.get_or_insert_with(|| Waiter::new(engine)));
+            core.give_way(waiter.get_or_insert_with(|| Waiter::of(engine)));
             return Turn::Again;
         }
         if !core.show(&*engine.signal) {
@@ -191,7 +214,7 @@ fn turn<T, const CREDIT: bool>(
     if core.has_thread_asleep() {
         return park(engine, core, waiter, ready);
     }
-    let waiter = waiter.get_or_insert_with(|| Waiter::new(engine));
+    let waiter = waiter.get_or_insert_with(|| Waiter::of(engine));
     waiter.waits(true);
     if let Some(done) = ready(&mut core.session, &mut *core.out, Some(&Waker::from(Arc::clone(waiter)))) {
         core.leave();
@@ -211,7 +234,7 @@ fn park<T>(
     waiter: &mut Option<Arc<Waiter>>,
     ready: &mut impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
 ) -> Turn<T> {
-    let waiter = waiter.get_or_insert_with(|| Waiter::new(engine));
+    let waiter = waiter.get_or_insert_with(|| Waiter::of(engine));
     waiter.waits(false);
     if let Some(done) = ready(&mut core.session, &mut *core.out, Some(&Waker::from(Arc::clone(waiter)))) {
         core.leave();

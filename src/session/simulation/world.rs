@@ -214,7 +214,7 @@ impl World {
         let mut woken = Vec::new();
         peer.session.take_wakers(&mut woken);
         woken.into_iter().for_each(std::task::Waker::wake);
-        drop(peer.session.take_spent());
+        peer.session.take_spent(&mut Vec::new());
         if self.truth.over[me].is_none()
             && let Some(reason) = self.sides[me].peer.session.close_reason().cloned()
         {
