@@ -37,6 +37,8 @@ pub(super) struct Core {
     task: Option<Waker>,
     /// Who sleeps on the bell.
     sleeper: Option<Asleep>,
+    /// How often a task or a thread has gone to sleep on the bell.
+    pub(super) sleeps: u64,
     /// The session's task, asleep while a thread sleeps on the bell in its place.
     displaced: Option<Asleep>,
     /// The thread that looks into the link, while it gives way.
@@ -109,6 +111,7 @@ impl Core {
             owes_ring: false,
             task: None,
             sleeper: None,
+            sleeps: 0,
             displaced: None,
             looker: None,
             parked: Vec::new(),
@@ -382,8 +385,9 @@ impl Core {
         let (mode, misses_something) = (asleep.mode(), self.misses_something(&asleep));
         self.sleeper = Some(asleep);
         let note = if misses_something { None } else { self.announce(mode) };
-        if note.is_none() {
-            self.sleeper = self.displaced.take();
+        match note {
+            Some(_) => self.sleeps += 1,
+            None => self.sleeper = self.displaced.take(),
         }
         note
     }

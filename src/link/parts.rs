@@ -188,6 +188,9 @@ pub(crate) trait Signal: Send + Sync {
     /// Wakes the peer if it sleeps and what was published is worth it. After `publish` or `release`, without any lock.
     fn ring(&self);
 
+    /// How often this side has woken the peer; `None` where the kernel does.
+    fn rings(&self) -> Option<u64>;
+
     /// Makes a local sleeper in [`wait`](Self::wait) look again, for a reason of this side's own.
     fn wake_local(&self);
 

@@ -380,6 +380,10 @@ impl Signal for Shared {
         // The kernel wakes the reader of a socket.
     }
 
+    fn rings(&self) -> Option<u64> {
+        None
+    }
+
     fn wake_local(&self) {
         self.wakes.wake();
     }
