@@ -94,7 +94,7 @@ fn every_scenario_gives_a_row_for_each_api() {
         .split(',')
         .flat_map(|scenario| ["async", "blocking"].map(|api| format!("{scenario} {api}")))
         .collect();
-    for (transport, has_limit) in [("shm", true), ("unix", true), ("mem", false)] {
+    for (transport, has_limit) in [("shm", true), ("unix", true), ("tcp", true), ("mem", false)] {
         let rows = clean.rows(&["--transport", transport, "--scenario", CALLS]);
         assert_eq!(names(&rows), expected);
         for row in &rows {
@@ -111,7 +111,7 @@ fn items_are_counted_beside_what_the_machine_carries() {
         .iter()
         .flat_map(|scenario| ["async", "blocking"].map(|api| format!("{scenario} {api}")))
         .collect();
-    for (transport, has_limit) in [("shm", true), ("unix", true), ("mem", false)] {
+    for (transport, has_limit) in [("shm", true), ("unix", true), ("tcp", true), ("mem", false)] {
         let rows =
             clean.rows(&["--transport", transport, "--scenario", "stream-64b,stream-64k,channels-1000"]);
         assert_eq!(names(&rows), expected);
@@ -127,8 +127,8 @@ fn items_are_counted_beside_what_the_machine_carries() {
 #[test]
 fn an_idle_pair_has_cpu_time_and_nothing_else() {
     let clean = Clean::new("idle");
-    let rows = clean.rows(&["--scenario", "idle-cpu"]);
-    assert_eq!(names(&rows), ["idle-cpu async", "idle-cpu blocking"]);
+    let rows = clean.rows(&["--scenario", "idle-cpu", "--transport", "shm,tcp"]);
+    assert_eq!(names(&rows), ["idle-cpu async", "idle-cpu blocking"].repeat(2));
     for row in &rows {
         assert_eq!(row.as_object().unwrap().len(), FIELDS.len());
         assert!(row["cpu_ms"].as_f64().unwrap() > 0.0, "{row}");

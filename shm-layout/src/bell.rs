@@ -175,6 +175,14 @@ impl Ringer {
         self.claim(state.epoch(), own).then_some(mode)
     }
 
+    /// After frames were published: whether the peer is awake and finds them by itself. If not, [`ring`](Self::ring).
+    #[inline]
+    pub fn is_heard(&self, peer_sleep: PeerWord<'_>) -> bool {
+        // As in `ring`, which does nothing more where this is true.
+        fence(SeqCst);
+        SleepState(peer_sleep.load()).mode().is_none() // sync: bell.sleep (look) <- Sleeper::announce
+    }
+
     #[cold]
     fn claim(&self, epoch: u64, own: &RingsLine) -> bool {
         let mut claimed = self.claimed.load(Relaxed);
@@ -211,9 +219,11 @@ mod tests {
         let (line, rings) = (bell(), RingsLine { rings: AtomicU32::new(0) });
         let (mut sleeper, ringer) = (Sleeper::new(), Ringer::new());
         assert_eq!(ring(&ringer, &line, &rings, true, 0), None);
+        assert!(ringer.is_heard(PeerWord::new(&line.sleep)));
         for (turn, mode) in [(0, Mode::Futex), (1, Mode::Descriptor)] {
             let note = sleeper.announce(&line, PeerWord32::new(&rings.rings), mode, 0);
             assert_eq!(note, Note(turn));
+            assert!(!ringer.is_heard(PeerWord::new(&line.sleep)));
             assert_eq!(ring(&ringer, &line, &rings, false, 0), None);
             assert_eq!(ring(&ringer, &line, &rings, true, 0), Some(mode));
             assert_eq!(ring(&ringer, &line, &rings, true, 0), None);

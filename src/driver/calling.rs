@@ -54,6 +54,28 @@ impl Engine {
     }
 }
 
+#[inline]
+fn poll_start(
+    core: &mut Core,
+    call: &CallRequest<'_>,
+    ticket: &mut Option<u64>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Started, Answer>> {
+    let session = &mut core.session;
+    let started = match session.start_call(call, Instant::now, &mut *core.out) {
+        StartCall::Busy => match session.wait_turn(call, ticket, cx.waker()) {
+            None => return Poll::Pending,
+            Some(answer) => Err(answer),
+        },
+        StartCall::Started(started) => Ok(started),
+        StartCall::Refused(answer) => Err(answer),
+    };
+    if let Some(ticket) = ticket.take() {
+        session.abandon(call.connection, ticket);
+    }
+    Poll::Ready(started)
+}
+
 impl Calls for Engine {
     fn poll_start(
         &self,
@@ -61,20 +83,31 @@ impl Calls for Engine {
         ticket: &mut Option<u64>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Started, Answer>> {
+        self.with(|core| poll_start(core, call, ticket, cx))
+    }
+
+    fn poll_call(
+        &self,
+        call: &CallRequest<'_>,
+        ticket: &mut Option<u64>,
+        cx: &mut Context<'_>,
+    ) -> (Option<CallId>, Poll<Answer>) {
         self.with(|core| {
-            let session = &mut core.session;
-            let started = match session.start_call(call, Instant::now, &mut *core.out) {
-                StartCall::Busy => match session.wait_turn(call, ticket, cx.waker()) {
-                    None => return Poll::Pending,
-                    Some(answer) => Err(answer),
-                },
-                StartCall::Started(started) => Ok(started),
-                StartCall::Refused(answer) => Err(answer),
+            let call = match poll_start(core, call, ticket, cx) {
+                Poll::Pending => return (None, Poll::Pending),
+                Poll::Ready(Err(answer)) => return (None, Poll::Ready(answer)),
+                Poll::Ready(Ok(started)) => started.call,
             };
-            if let Some(ticket) = ticket.take() {
-                session.abandon(call.connection, ticket);
-            }
-            Poll::Ready(started)
+            // One that is to be rung has no answer for a while.
+            let answer = if core.show(&*self.signal) {
+                self.look_for(core, Session::has_only_call, cx.waker(), |session, _, waker| {
+                    session.poll_answer(call, waker)
+                })
+            } else {
+                core.look_on();
+                core.session.poll_answer(call, Some(cx.waker()))
+            };
+            (Some(call), answer)
         })
     }
 
@@ -100,6 +133,10 @@ impl Calls for Engine {
 
     fn answer_blocking(&self, call: CallId) -> Answer {
         caller::answer(self, call)
+    }
+
+    fn call_blocking(&self, call: &CallRequest<'_>) -> Answer {
+        caller::call(self, call)
     }
 
     fn respond(&self, call: CallId, result: Result<Outcome<'_>, Failure>) -> Option<u64> {

@@ -23,6 +23,15 @@ pub(crate) trait Calls: Send + Sync + 'static {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Started, Answer>>;
 
+    /// Sends a call with which nothing goes along, and looks for its answer at once. Gives its ID as soon as it is on its way; a
+    /// caller that waits for that must poll or `abandon`.
+    fn poll_call(
+        &self,
+        call: &CallRequest<'_>,
+        ticket: &mut Option<u64>,
+        cx: &mut Context<'_>,
+    ) -> (Option<CallId>, Poll<Answer>);
+
     /// Looks for the answer to a request that was started; drains the link for itself first.
     fn poll_answer(&self, call: CallId, cx: &mut Context<'_>) -> Poll<Answer>;
 
@@ -41,14 +50,8 @@ pub(crate) trait Calls: Send + Sync + 'static {
     /// Waits, with this thread, for the answer to a request that was started.
     fn answer_blocking(&self, call: CallId) -> Answer;
 
-    /// A call on this thread, which sleeps until the answer is there. No runtime is needed or used.
-    #[cfg(test)]
-    fn call_blocking(&self, call: &CallRequest<'_>) -> Answer {
-        match self.start_blocking(call) {
-            Ok(started) => self.answer_blocking(started.call),
-            Err(answer) => answer,
-        }
-    }
+    /// A call with which nothing goes along, on this thread, which sleeps until the answer is there. No runtime is needed or used.
+    fn call_blocking(&self, call: &CallRequest<'_>) -> Answer;
 
     /// Answers a request; the ID of the first channel that the answer declares, if it does: see
     /// [`Session::respond`](crate::session::Session::respond).

@@ -80,7 +80,12 @@ pub(super) struct Owed {
     /// The session has ended, and the peer must be shown so.
     pub(super) end: bool,
     first: Option<Waker>,
-    others: Vec<Waker>,
+    rest: Option<Box<Rest>>,
+}
+
+/// What is not owed in most steps.
+struct Rest {
+    wakers: Vec<Waker>,
     /// Dropped with this.
     _spent: Vec<Waker>,
 }
@@ -91,7 +96,9 @@ impl Owed {
     pub(super) fn wake(self) {
         if let Some(first) = self.first {
             first.wake();
-            self.others.into_iter().for_each(Waker::wake);
+        }
+        if let Some(rest) = self.rest {
+            rest.wakers.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -267,11 +274,15 @@ impl Core {
         }
     }
 
-    /// Whether the peer must be rung before this side looks on.
+    /// Shows the peer what has been written. False if it does not find that by itself: it is rung when the core is left, which
+    /// must be before this side looks on.
     #[inline]
-    pub(super) fn owes_ring(&mut self) -> bool {
+    pub(super) fn show(&mut self, signal: &dyn Signal) -> bool {
         self.publish();
-        self.owes_ring
+        if self.owes_ring && signal.is_heard() {
+            self.owes_ring = false;
+        }
+        !self.owes_ring
     }
 
     /// Shows the peer what has been written; whether there was anything, for which it is rung when the core is left.
@@ -285,35 +296,54 @@ impl Core {
     /// What is owed once the core is left.
     #[inline]
     pub(super) fn settle(&mut self) -> Owed {
+        if self.session.wants_space() {
+            self.write_what_waits();
+        } else {
+            self.publish();
+        }
+        if self.owes_space {
+            self.owes_space = false;
+            self.receive.release();
+        }
+        let end = !self.session.takes_calls() && self.has_ended();
+        if self.sleeper.is_some() {
+            self.look_after_sleeper();
+        }
+        self.session.take_wakers(&mut self.wakers);
+        let (ring, first) = (std::mem::take(&mut self.owes_ring), self.wakers.pop());
+        let is_all = self.wakers.is_empty() && !self.session.has_spent();
+        let rest = if is_all { None } else { Some(self.rest()) };
+        Owed { ring, end, first, rest }
+    }
+
+    #[cold]
+    fn write_what_waits(&mut self) {
         loop {
-            if self.session.wants_space() {
-                self.session.flush(&mut *self.out);
-                if let Some(corrupt) = self.out.fault() {
-                    self.session.corrupt(corrupt, &mut *self.out);
-                }
+            self.session.flush(&mut *self.out);
+            if let Some(corrupt) = self.out.fault() {
+                self.session.corrupt(corrupt, &mut *self.out);
             }
             self.publish();
             if !self.session.wants_space() || !self.out.has_drained() {
                 break;
             }
         }
-        if self.owes_space {
-            self.owes_space = false;
-            self.receive.release();
-        }
+    }
+
+    /// Whether the session is over since this was last asked.
+    #[cold]
+    fn has_ended(&mut self) -> bool {
         // What the kernel has not taken yet is not with the peer.
         if !self.out.is_backed_up() {
             self.session.end_if_done();
         }
-        let end = self.session.is_over() && !std::mem::replace(&mut self.over, self.session.is_over());
-        if self.sleeper.is_some() {
-            self.look_after_sleeper();
-        }
-        self.session.take_wakers(&mut self.wakers);
-        let first = self.wakers.pop();
-        let others = if self.wakers.is_empty() { Vec::new() } else { std::mem::take(&mut self.wakers) };
-        let (ring, _spent) = (std::mem::take(&mut self.owes_ring), self.session.take_spent());
-        Owed { ring, end, first, others, _spent }
+        let over = self.session.is_over();
+        over && !std::mem::replace(&mut self.over, over)
+    }
+
+    #[cold]
+    fn rest(&mut self) -> Box<Rest> {
+        Box::new(Rest { wakers: std::mem::take(&mut self.wakers), _spent: self.session.take_spent() })
     }
 
     /// Announces the sleeper's sleep anew if somebody was awake meanwhile or it has more to be woken for; wakes it if
@@ -326,8 +356,7 @@ impl Core {
         if asleep.announced && (asleep.for_space || !self.session.wants_space()) {
             return;
         }
-        let mode = asleep.mode();
-        if self.announce(mode).is_none() {
+        if self.announce().is_none() {
             self.wake_sleeper();
         }
     }
@@ -382,9 +411,9 @@ impl Core {
     }
 
     fn fall_asleep(&mut self, asleep: Asleep) -> Option<Note> {
-        let (mode, misses_something) = (asleep.mode(), self.misses_something(&asleep));
+        let misses_something = self.misses_something(&asleep);
         self.sleeper = Some(asleep);
-        let note = if misses_something { None } else { self.announce(mode) };
+        let note = if misses_something { None } else { self.announce() };
         match note {
             Some(_) => self.sleeps += 1,
             None => self.sleeper = self.displaced.take(),
@@ -393,7 +422,7 @@ impl Core {
     }
 
     /// Announces the sleeper's sleep; `None` if there is something to do.
-    fn announce(&mut self, mode: SleepMode) -> Option<Note> {
+    fn announce(&mut self) -> Option<Note> {
         if self.ended {
             return None;
         }
@@ -404,7 +433,8 @@ impl Core {
             Sleeper::Task => self.task.clone()?,
             Sleeper::Thread(waiter) => Arc::clone(waiter).into(),
         };
-        match self.receive.announce(Sleep { mode, want_space, waker: &waker }) {
+        let (mode, to_write) = (asleep.mode(), asleep.to_write);
+        match self.receive.announce(Sleep { mode, want_space, to_write, waker: &waker }) {
             Ok(note) => note,
             Err(error) => {
                 self.link_failed(error);

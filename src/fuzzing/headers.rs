@@ -1,6 +1,7 @@
 //! Headers: of a half, and of a frame.
 
 use transom_shm_layout::half::{HEADER_LEN, HalfPlan, PAGE};
+use transom_shm_layout::ring::words;
 
 use super::script::Script;
 use crate::link::Header;
@@ -23,7 +24,7 @@ pub fn half_header(data: &[u8]) -> bool {
 pub fn frame_header(data: &[u8]) -> bool {
     let mut script = Script(data);
     let bytes = std::array::from_fn(|_| script.byte());
-    let Ok(header) = Header::decode(&bytes) else { return false };
+    let Ok(header) = Header::decode(words(&bytes)) else { return false };
     assert_eq!(header.encode(), bytes, "there is one encoding for each header");
     true
 }

@@ -318,7 +318,7 @@ impl Receive for Receiver {
             false => self.receive.announce(Sleep { want_space, ..sleep }),
             // Asked for space the link would find what is held. A thread looks for it after each nap, a task all the time.
             true if want_space && sleep.mode == SleepMode::Descriptor => Ok(None),
-            true => Ok(Some(Note { rings: 0 })),
+            true => Ok(Some(Note { rings: 0, to_write: false })),
         }
     }
 }
@@ -441,7 +441,8 @@ mod tests {
             let mut link = breaker.breakable(link);
             let woken = Arc::new(Woken::default());
             let waker = Waker::from(Arc::clone(&woken));
-            let sleep = Sleep { mode: SleepMode::Descriptor, want_space: false, waker: &waker };
+            let sleep =
+                Sleep { mode: SleepMode::Descriptor, want_space: false, to_write: false, waker: &waker };
             breaker.hold(Direction::Incoming);
             send(&mut peer, 1).unwrap();
             assert!(link.receive.announce(sleep).unwrap().is_some());

@@ -7,6 +7,10 @@
 //! All little-endian. How many descriptors come with the frame, and the number of the message that brings them, are zero
 //! where none do.
 
+use transom_shm_layout::ring::Words;
+#[cfg(test)]
+use transom_shm_layout::ring::words;
+
 use super::Buffer;
 use super::descriptors::{Descriptors, MOST_DESCRIPTORS};
 
@@ -240,25 +244,25 @@ impl Header {
         bytes
     }
 
-    /// Reads a header out of bytes that have already been copied to private memory.
+    /// Reads a header that has already been copied to private memory.
     ///
     /// # Errors
     /// [`BadHeader`] names what this version does not know.
-    pub(crate) fn decode(bytes: &[u8; Self::LEN]) -> Result<Self, BadHeader> {
-        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-        let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
-        if bytes[5] & !Flags::KNOWN != 0 {
-            return Err(BadHeader::Flags(bytes[5]));
+    #[inline]
+    pub(crate) fn decode([first, second, id, method]: Words) -> Result<Self, BadHeader> {
+        let (kind, flags) = ((first >> 32) as u8, (first >> 40) as u8);
+        if flags & !Flags::KNOWN != 0 {
+            return Err(BadHeader::Flags(flags));
         }
         let header = Self {
-            length: word(0),
-            kind: Kind::from_byte(bytes[4]).ok_or(BadHeader::Kind(bytes[4]))?,
-            flags: Flags(bytes[5]),
-            descriptors: u16::from_le_bytes([bytes[6], bytes[7]]),
-            connection: word(8),
-            sequence: word(12),
-            id: long(16),
-            method: long(24),
+            length: first as u32,
+            kind: Kind::from_byte(kind).ok_or(BadHeader::Kind(kind))?,
+            flags: Flags(flags),
+            descriptors: (first >> 48) as u16,
+            connection: second as u32,
+            sequence: (second >> 32) as u32,
+            id,
+            method,
         };
         if header.flags.contains(Flags::DESCRIPTORS) {
             if !header.kind.flags().contains(Flags::DESCRIPTORS)
@@ -314,11 +318,11 @@ mod tests {
                 method: 0x1122_3344_5566_7788,
                 ..Header::new(kind)
             };
-            assert_eq!(Header::decode(&header.encode()), Ok(header));
+            assert_eq!(Header::decode(words(&header.encode())), Ok(header));
             let announcing = header.announcing(64, u32::MAX);
             let carries = matches!(kind, Kind::Call | Kind::Response | Kind::Item);
             let expected = if carries { Ok(announcing) } else { Err(BadHeader::Descriptors(64)) };
-            assert_eq!(Header::decode(&announcing.encode()), expected);
+            assert_eq!(Header::decode(words(&announcing.encode())), expected);
             assert_eq!(announcing.announcing_none(), header);
         }
     }
@@ -339,7 +343,7 @@ mod tests {
         let with = |at: usize, byte: u8| {
             let mut bytes = good;
             bytes[at] = byte;
-            Header::decode(&bytes)
+            Header::decode(words(&bytes))
         };
         assert_eq!(with(4, 0), Err(BadHeader::Kind(0)));
         assert_eq!(with(4, 23), Err(BadHeader::Kind(23)));

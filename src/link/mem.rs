@@ -226,7 +226,7 @@ impl Receive for Receiver {
             return Ok(None);
         }
         inbox.reader = Some(sleep.waker.clone());
-        Ok(Some(Note { rings: 0 }))
+        Ok(Some(Note { rings: 0, to_write: false }))
     }
 }
 

@@ -163,6 +163,8 @@ pub(crate) struct Sleep<'a> {
     pub(crate) mode: SleepMode,
     /// Whether room for sending is also worth a wake-up.
     pub(crate) want_space: bool,
+    /// Whether so is that the kernel takes more, where the link [is backed up](Transmit::is_backed_up).
+    pub(crate) to_write: bool,
     /// Wakes the sleeper for links that have neither futex nor descriptor.
     pub(crate) waker: &'a Waker,
 }
@@ -181,6 +183,8 @@ pub(crate) enum SleepMode {
 pub(crate) struct Note {
     /// The peer's count of rings at the announcement; zero on links without a bell.
     pub(crate) rings: u32,
+    /// Whether the sleeper waits for the kernel to take more.
+    pub(crate) to_write: bool,
 }
 
 /// Waking and being woken; shared by every thread of a side.
@@ -190,6 +194,11 @@ pub(crate) trait Signal: Send + Sync {
 
     /// How often this side has woken the peer; `None` where the kernel does.
     fn rings(&self) -> Option<u64>;
+
+    /// After `publish`: whether the peer finds by itself what there is, so that it need not be rung. May be asked within a lock.
+    fn is_heard(&self) -> bool {
+        false
+    }
 
     /// Makes a local sleeper in [`wait`](Self::wait) look again, for a reason of this side's own.
     fn wake_local(&self);

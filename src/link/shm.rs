@@ -260,7 +260,7 @@ impl Receive for Receiver {
     #[inline]
     fn next(&mut self, frame: &mut Frame) -> Result<bool, LinkError> {
         let Some(taken) = self.consumer.take(&self.reader).map_err(Corrupt::from)? else { return Ok(false) };
-        frame.header = Header::decode(&taken.header).map_err(Corrupt::Header)?;
+        frame.header = Header::decode(taken.header).map_err(Corrupt::Header)?;
         frame.payload.renew();
         self.reader.copy_out(taken.at, taken.length, &mut frame.payload);
         frame.descriptors.close();
@@ -311,7 +311,7 @@ impl Receive for Receiver {
             self.awake();
             return Ok(None);
         }
-        Ok(Some(Note { rings }))
+        Ok(Some(Note { rings, to_write: false }))
     }
 }
 
@@ -348,6 +348,11 @@ impl Signal for Shared {
 
     fn rings(&self) -> Option<u64> {
         Some(self.rings.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn is_heard(&self) -> bool {
+        self.ringer.is_heard(self.peer.sleep())
     }
 
     fn wake_local(&self) {

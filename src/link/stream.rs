@@ -14,11 +14,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::SendFlags;
+use transom_shm_layout::ring::words;
 
 use super::ended::UntilEnd;
 use super::wake::Wakes;
@@ -71,12 +71,8 @@ pub(crate) fn tcp(socket: OwnedFd) -> io::Result<Link> {
 fn over(socket: OwnedFd, end: End) -> io::Result<Link> {
     sys::socket::never_wait(&socket)?;
     let socket = Arc::new(socket);
-    let shared = Arc::new(Shared {
-        socket: UntilEnd::new(Arc::clone(&socket)),
-        end,
-        backed_up: AtomicBool::new(false),
-        wakes: Wakes::default(),
-    });
+    let shared =
+        Arc::new(Shared { socket: UntilEnd::new(Arc::clone(&socket)), end, wakes: Wakes::default() });
     Ok(Link {
         transmit: Box::new(Sender {
             socket: Arc::clone(&socket),
@@ -103,8 +99,6 @@ fn over(socket: OwnedFd, end: End) -> io::Result<Link> {
 struct Shared {
     socket: UntilEnd<OwnedFd>,
     end: End,
-    /// Bytes wait for the kernel to take them.
-    backed_up: AtomicBool,
     wakes: Wakes,
 }
 
@@ -189,7 +183,6 @@ impl Transmit for Sender {
             self.bytes.clear();
             (self.committed, self.written, self.published) = (0, 0, 0);
         }
-        self.shared.backed_up.store(self.is_backed_up(), Ordering::Relaxed);
         news
     }
 
@@ -258,7 +251,7 @@ impl Receiver {
         else {
             return Ok(None);
         };
-        let header = Header::decode(header).map_err(Corrupt::Header)?;
+        let header = Header::decode(words(header)).map_err(Corrupt::Header)?;
         let length = usize::try_from(header.length).unwrap_or(usize::MAX);
         if length > MAX_PAYLOAD {
             return Err(Corrupt::Length { length: header.length, limit: MAX_PAYLOAD as u32 }.into());
@@ -362,10 +355,10 @@ impl Receive for Receiver {
 
     fn awake(&mut self) {}
 
-    fn announce(&mut self, _sleep: Sleep<'_>) -> Result<Option<Note>, LinkError> {
+    fn announce(&mut self, sleep: Sleep<'_>) -> Result<Option<Note>, LinkError> {
         // What was read ahead and not taken makes another look worth it, and so does what is still to be read.
         let arrived = matches!(self.front()?, Some((_, _, true))) || self.fill()?;
-        Ok(if arrived { None } else { Some(Note { rings: 0 }) })
+        Ok(if arrived { None } else { Some(Note { rings: 0, to_write: sleep.to_write }) })
     }
 }
 
@@ -384,6 +377,10 @@ impl Signal for Shared {
         None
     }
 
+    fn is_heard(&self) -> bool {
+        true
+    }
+
     fn wake_local(&self) {
         self.wakes.wake();
     }
@@ -392,11 +389,10 @@ impl Signal for Shared {
         self.wakes.count()
     }
 
-    fn wait(&self, _note: Note, local: u32, deadline: Option<Instant>) {
+    fn wait(&self, note: Note, local: u32, deadline: Option<Instant>) {
         let Some(socket) = self.socket.get() else { return };
-        // A sleeper is woken when this changes.
-        let writable = self.backed_up.load(Ordering::Relaxed);
-        self.wakes.sleep(local, &[(socket.as_fd(), true, writable)], deadline);
+        // As it was announced, not as it is now: whoever writes meanwhile relies on that.
+        self.wakes.sleep(local, &[(socket.as_fd(), true, note.to_write)], deadline);
     }
 
     fn descriptor(&self) -> Option<Arc<OwnedFd>> {

@@ -43,18 +43,24 @@ impl Pool {
     }
 }
 
+/// An empty vector, from the pool if there is one.
+#[inline]
+fn pooled() -> Vec<u8> {
+    // During a thread's end the pool may be gone already; then a fresh vector serves.
+    POOL.try_with(|pool| pool.borrow_mut().take()).ok().flatten().unwrap_or_default()
+}
+
 impl Buffer {
     /// An empty buffer, with whatever capacity its last use left it.
     pub(crate) fn new() -> Self {
-        // During a thread's end the pool may be gone already; then a fresh vector serves.
-        Self(POOL.try_with(|pool| pool.borrow_mut().take()).ok().flatten().unwrap_or_default())
+        Self(pooled())
     }
 
     /// Makes it empty, and one from the pool if its bytes have been taken.
     #[inline]
     pub(crate) fn renew(&mut self) {
         if self.0.capacity() == 0 {
-            *self = Self::new();
+            self.0 = pooled();
         }
         self.0.clear();
     }

@@ -43,16 +43,16 @@ macro_rules! line {
     }};
 }
 
-/// A view of the word at an offset that a plan gives for its map.
+/// A view of the word at an offset that was checked against the plan of its map.
 macro_rules! cell {
     ($map:expr, $offset:expr) => {{
         let address = $map.as_mut_ptr().wrapping_add($offset).cast::<AtomicU64>();
         debug_assert!(address.is_aligned());
         // SAFETY:
-        // - valid: the plan that gave the offset was computed for a map of this size (M1), and a cell is within its half.
-        // - aligned: maps begin at a page, and cells at multiples of eight in theirs.
+        // - valid: the plan against which the offset was checked was computed for a map of this size (M1).
+        // - aligned: maps begin at a page, and the offset is a multiple of eight.
         // - initialised: every bit pattern is a value of an atomic.
-        // - shared: cells are atomics, and nothing else here points at them.
+        // - shared: only atomics are made of these words; ring bytes of the peer are copied by their value besides.
         unsafe { &*address }
     }};
 }
@@ -208,15 +208,15 @@ impl PeerRegion {
         }
     }
 
-    /// Fills `into` from the offset `at` of the incoming ring; leaves it as it is if that is not within the ring.
+    /// The words at the offset `at` of the incoming ring, a multiple of eight; zeros if they are not within it.
     #[inline]
-    pub(super) fn read(&self, at: usize, into: &mut [u8]) {
+    pub(super) fn words<const N: usize>(&self, at: usize) -> [u64; N] {
         let capacity = self.plan.size() - self.plan.ring();
-        if at <= capacity && into.len() <= capacity - at {
-            let from = self.map.as_ptr().wrapping_add(self.plan.ring() + at);
-            // SAFETY: the source is within the map as just checked (M1); the destination is a private slice.
-            unsafe { copy_racing(from, into.as_mut_ptr(), into.len()) };
+        if at > capacity || 8 * N > capacity - at || !at.is_multiple_of(8) {
+            return [0; N];
         }
+        let from = self.plan.ring() + at;
+        std::array::from_fn(|word| cell!(self.map, from + 8 * word).load(Ordering::Relaxed))
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use transom_shm_layout::ring::{ConsumerSide, ProducerSide};
+use transom_shm_layout::ring::{ConsumerSide, ProducerSide, Words};
 use transom_shm_layout::sync::AtomicU64;
 use transom_shm_layout::word::PeerWord;
 
@@ -104,8 +104,8 @@ impl ConsumerSide for RingReader {
     }
 
     #[inline]
-    fn read(&self, at: usize, into: &mut [u8]) {
-        self.peer.read(at, into);
+    fn header(&self, at: usize) -> Words {
+        self.peer.words(at)
     }
 
     #[inline]
@@ -142,8 +142,8 @@ mod tests {
         tail.store(128, Relaxed);
         other.region.rings().rings.store(8, Relaxed);
         assert_eq!((seen.tail().glance(), rings.glance()), (64, 0));
-        let mut bytes = [0; 5];
-        seen.read(0, &mut bytes);
-        assert_eq!(&bytes, b"bytes");
+        let mut bytes = Vec::new();
+        seen.copy_out(0, 5, &mut bytes);
+        assert_eq!(bytes, b"bytes");
     }
 }

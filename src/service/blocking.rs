@@ -79,7 +79,7 @@ pub(super) fn call<A: Arguments>(
         return fly(connection, options, departing, &body);
     }
     let calls = connection.calls();
-    let started = calls.start_blocking(&CallRequest {
+    let request = CallRequest {
         connection: connection.id(),
         method: A::method().into(),
         body: &body,
@@ -87,8 +87,11 @@ pub(super) fn call<A: Arguments>(
         channels: departing.wishes(),
         descriptors: &departing.descriptors(),
         deadline: options.until(),
-    });
-    let answer = match started {
+    };
+    if departing.is_empty() {
+        return outcome::<A>(connection, calls.call_blocking(&request));
+    }
+    let answer = match calls.start_blocking(&request) {
         Ok(Started { call, first_channel }) => {
             departing.bind(connection, first_channel);
             calls.answer_blocking(call)

@@ -160,6 +160,11 @@ impl<'a> Flight<'a> {
                 descriptors: &self.departing.descriptors(),
                 deadline: self.deadline,
             };
+            if self.departing.is_empty() {
+                let (sent, answer) = connection.calls().poll_call(&request, ticket, cx);
+                sent.into_iter().for_each(|call| self.started(Started { call, first_channel: 0 }));
+                return answer;
+            }
             match ready!(connection.calls().poll_start(&request, ticket, cx)) {
                 Ok(started) => self.started(started),
                 Err(answer) => return Poll::Ready(answer),

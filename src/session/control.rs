@@ -224,7 +224,7 @@ impl Session {
 
     /// Whether the peer has said that it makes no more calls.
     pub(super) fn peer_said_goodbye(&self) -> bool {
-        self.parted().is_some()
+        matches!(&self.phase, Phase::Open { farewell: Farewell::Answered | Farewell::Heard, .. })
     }
 
     pub(super) fn handle_protocol_error(&mut self, frame: &Frame) -> Result<(), Rule> {

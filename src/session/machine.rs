@@ -358,10 +358,15 @@ impl Session {
         }
     }
 
-    /// Wakers to drop after this step.
+    /// Whether there are wakers to drop after this step.
     #[inline]
+    pub(crate) fn has_spent(&self) -> bool {
+        !self.io.spent.is_empty()
+    }
+
+    /// Wakers to drop after this step.
     pub(crate) fn take_spent(&mut self) -> Vec<Waker> {
-        if self.io.spent.is_empty() { Vec::new() } else { std::mem::take(&mut self.io.spent) }
+        std::mem::take(&mut self.io.spent)
     }
 
     /// What carries the frames.
@@ -389,6 +394,12 @@ impl Session {
             Phase::Over { reason, .. } => Some(reason),
             Phase::Opening(_) | Phase::Open { .. } => None,
         }
+    }
+
+    /// Whether it is open, and nobody has said goodbye.
+    #[inline]
+    pub(crate) fn takes_calls(&self) -> bool {
+        matches!(self.phase, Phase::Open { farewell: Farewell::None, .. })
     }
 
     /// Whether it is over.

@@ -1,5 +1,6 @@
 //! The calls that this side makes on a connection.
 
+use std::collections::hash_map::{Entry, OccupiedEntry};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
@@ -58,6 +59,27 @@ enum State {
     Abandoned,
     /// Like `Abandoned`, and the caller has not yet fetched that it is out of time.
     Expired,
+}
+
+/// What a call gives back with its slot.
+struct Freed {
+    deadline: Option<Instant>,
+    descriptors: u32,
+}
+
+impl Freed {
+    /// The slot of this call is free, whether or not its caller has fetched its answer.
+    #[inline]
+    fn by(mut entry: OccupiedEntry<'_, u64, Call>) -> Self {
+        let call = entry.get_mut();
+        let freed = Self { deadline: call.deadline.take(), descriptors: call.descriptors };
+        match call.state {
+            State::Abandoned => drop(entry.remove()),
+            State::Expired => call.state = State::Answered(Answer::Failure(Failure::DeadlineExceeded)),
+            State::Waiting(_) | State::Answered(_) => {}
+        }
+        freed
+    }
 }
 
 impl Outgoing {
@@ -250,7 +272,11 @@ impl Connection {
     }
 
     /// Wakes as many of those that wait as may call now.
+    #[inline]
     pub(super) fn wake_turns(&mut self, io: &mut Io) {
+        if self.outgoing.turns.is_empty() {
+            return;
+        }
         let calls = self.limits.requests.saturating_sub(self.outgoing.live);
         let descriptors = self.free_descriptors();
         self.outgoing.turns.wake(calls, descriptors, &mut io.wakers);
@@ -264,27 +290,27 @@ impl Connection {
     /// The answer to a request, if it is here; else whom to wake when it is, or nobody if its caller is awake.
     #[inline]
     pub(super) fn poll_answer(&mut self, id: u64, waker: Option<&Waker>, io: &mut Io) -> Poll<Answer> {
-        let Some(call) = self.outgoing.calls.get_mut(&id) else {
-            // Asked again after the answer was given.
-            return Poll::Ready(Answer::Failure(Failure::Cancelled));
-        };
-        match &mut call.state {
+        let over = self.end().is_some();
+        let cancelled = Poll::Ready(Answer::Failure(Failure::Cancelled));
+        // Asked again after the answer was given, there is none.
+        let Entry::Occupied(mut entry) = self.outgoing.calls.entry(id) else { return cancelled };
+        match &mut entry.get_mut().state {
             State::Waiting(known) => {
                 io.spent.extend(register(known, waker));
                 Poll::Pending
             }
             State::Expired => {
-                call.state = State::Abandoned;
-                if self.end().is_some() {
-                    self.outgoing.calls.remove(&id);
+                entry.get_mut().state = State::Abandoned;
+                if over {
+                    entry.remove();
                 }
                 Poll::Ready(Answer::Failure(Failure::DeadlineExceeded))
             }
-            State::Answered(_) => match self.outgoing.calls.remove(&id) {
-                Some(Call { state: State::Answered(answer), .. }) => Poll::Ready(answer),
-                _ => Poll::Ready(Answer::Failure(Failure::Cancelled)),
+            State::Answered(_) => match entry.remove().state {
+                State::Answered(answer) => Poll::Ready(answer),
+                State::Waiting(_) | State::Expired | State::Abandoned => cancelled,
             },
-            State::Abandoned => Poll::Ready(Answer::Failure(Failure::Cancelled)),
+            State::Abandoned => cancelled,
         }
     }
 
@@ -327,23 +353,18 @@ impl Connection {
         // A request that declares channels is not taken back: what their ends have to say to the peer may wait behind it.
         let declares = self.outgoing.calls.get(&id).is_some_and(|call| call.declares);
         if !declares && io.outbox.take_back(header(Kind::Call)) {
-            self.call_ended(id, io);
+            if let Entry::Occupied(call) = self.outgoing.calls.entry(id) {
+                let freed = Freed::by(call);
+                self.call_ended(id, freed, io);
+            }
         } else {
             io.outbox.send(header(Kind::Cancel), &[], out);
         }
     }
 
     /// A request's slot is free.
-    fn call_ended(&mut self, id: u64, io: &mut Io) {
-        let Some(call) = self.outgoing.calls.get_mut(&id) else { return };
-        let (deadline, descriptors) = (call.deadline.take(), call.descriptors);
-        match call.state {
-            State::Abandoned => drop(self.outgoing.calls.remove(&id)),
-            State::Expired => {
-                call.state = State::Answered(Answer::Failure(Failure::DeadlineExceeded));
-            }
-            State::Waiting(_) | State::Answered(_) => {}
-        }
+    #[inline]
+    fn call_ended(&mut self, id: u64, Freed { deadline, descriptors }: Freed, io: &mut Io) {
         io.timers.clear(deadline, Timer::Call(CallId { connection: self.id, id }));
         self.outgoing.live -= 1;
         self.outgoing.descriptors -= descriptors;
@@ -370,15 +391,16 @@ impl Connection {
             }
             _ => (None, 0),
         };
-        let Some(call) = self.outgoing.calls.get_mut(&id) else {
+        let Entry::Occupied(mut call) = self.outgoing.calls.entry(id) else {
             // Its caller withdrew it before it was sent, or the peer answers twice, which harms nobody.
             let was_made = self.outgoing.was_made(self.role, id);
             self.refuse(attached.as_deref(), io, out);
             return if was_made { Ok(()) } else { Err(Rule::AnswerToNothing) };
         };
-        match &mut call.state {
+        let state = &mut call.get_mut().state;
+        match state {
             State::Answered(_) => {
-                self.refuse(attached.as_deref(), io, out);
+                self.channels.refuse(attached.as_deref().map_or(&[], |all| &all.channels), io, out);
                 return Ok(());
             }
             State::Waiting(waker) => {
@@ -390,16 +412,17 @@ impl Connection {
                     _ => Answer::Failure(Failure::decode(payload).map_err(|_| Rule::FailureForm)?),
                 };
                 io.wakers.extend(waker.take());
-                call.state = State::Answered(answer);
+                *state = State::Answered(answer);
             }
             State::Abandoned | State::Expired => {
                 if kind != Kind::Response {
                     Failure::decode(payload).map_err(|_| Rule::FailureForm)?;
                 }
-                self.refuse(attached.as_deref(), io, out);
+                self.channels.refuse(attached.as_deref().map_or(&[], |all| &all.channels), io, out);
             }
         }
-        self.call_ended(id, io);
+        let freed = Freed::by(call);
+        self.call_ended(id, freed, io);
         Ok(())
     }
 }

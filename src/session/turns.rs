@@ -59,6 +59,7 @@ impl Turns {
     }
 
     /// Whether nobody waits.
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -61,7 +61,7 @@ pub(crate) fn run_peer(options: &PeerOptions) -> Result<(), BenchError> {
     }
     let starter = Starter::attach(options)?;
     match options.job {
-        Job::Limit => limit::answer(options.case, starter.ready()?),
+        Job::Limit => limit::answer(options.case, starter),
         Job::Service => {
             calls::serve(&options.address, options.case, &Driver::new(options.case.api)?, starter)
         }

@@ -20,14 +20,14 @@ alike, reach without Transom:
   shm, unary-conc64    frames through the bare ring, 64 outstanding, each answered by a frame
   shm, --pin same      a shared futex in place of spinning
   shm, streams         the same bytes one way through the bare ring: a batch, a piece or an item in each frame
-  unix                 the same bytes through a plain socket, written and read with the same API
+  unix, tcp            the same bytes through a plain socket of that kind, written and read with the same API
   mem, idle-cpu, links none
 `ratio` is the median of the rounds' ratios: p50 to the limit's p50, and for unary-conc64 and streams the limit's rate to \
 that of calls or items. 1 is as good as the machine, for either. `cpu_ms` is the CPU time of both processes in the measured rounds, and \
 for idle-cpu over two seconds, connected and idle.
 stream-64b, stream-64k and channels-1000 have the other process send items to this one as fast as they are received, over \
 one channel or in turn over a thousand; `per_second` counts items.
-links-200 starts a host and its cells, written with the API of the row. After some hundred calls each way it gives, for each link, how much the host's resident memory has grown, RssAnon and RssShmem, and its descriptors. `cpu_ms` is that of all processes together, idle for two seconds; the latencies are those of a call to each cell in turn, in eleven rounds. There are no cells on mem.";
+links-200 starts a host and its cells, written with the API of the row. After some hundred calls each way it gives, for each link, how much the host's resident memory has grown, RssAnon and RssShmem, and its descriptors. `cpu_ms` is that of all processes together, idle for two seconds; the latencies are those of a call to each cell in turn, in eleven rounds. There are cells on shm and unix only.";
 
 /// The options of `transom bench`.
 #[derive(Args, Debug)]
@@ -133,6 +133,8 @@ pub(super) enum Transport {
     Shm,
     /// A Unix socket.
     Unix,
+    /// A TCP socket, over loopback.
+    Tcp,
     /// Queues, within one process.
     Mem,
 }
@@ -178,7 +180,7 @@ impl Options {
         let mut cases = Vec::new();
         for &transport in &self.transports {
             for &scenario in scenarios {
-                if scenario == Scenario::Links200 && transport == Transport::Mem {
+                if scenario == Scenario::Links200 && !transport.has_cells() {
                     continue;
                 }
                 cases.extend(apis.iter().map(|&api| Case { scenario, transport, api, pin: self.pin }));
@@ -217,6 +219,13 @@ impl Case {
             option("pin"),
             name(self.pin),
         ]
+    }
+}
+
+impl Transport {
+    /// Whether a host has cells over it.
+    fn has_cells(self) -> bool {
+        matches!(self, Self::Shm | Self::Unix)
     }
 }
 
@@ -307,8 +316,8 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_cells_within_one_process() {
-        let options = parse("--scenario links-200 --transport shm,mem --links 3").unwrap();
+    fn there_are_no_cells_over_tcp_or_within_one_process() {
+        let options = parse("--scenario links-200 --transport shm,tcp,mem --links 3").unwrap();
         let transports: Vec<Transport> = options.cases().iter().map(|case| case.transport).collect();
         assert_eq!(transports, [Transport::Shm; 2]);
         assert_eq!(options.links(), 3);

@@ -1,9 +1,10 @@
 //! The other process of a measurement: this same binary, started anew.
 //!
-//! Its standard input is a socket to the one who started it. It says over it that it is ready; what follows depends on
-//! the job. It is killed when it is no longer needed, and by the kernel when the one who started it dies.
+//! Its standard input is a socket to the one who started it. It says over it that it is ready, and where it can be reached
+//! otherwise, in a line; what follows depends on the job. It is killed when it is no longer needed, and by the kernel when the one who started it dies.
 
-use std::io::{self, Read, Write};
+use std::fmt::Display;
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
@@ -17,7 +18,6 @@ use super::pin;
 
 /// A process that has not become ready in this time never will.
 const PATIENCE: Duration = Duration::from_secs(10);
-const READY: u8 = b'R';
 
 /// The other process, as the one who started it holds it. Dropped, the process is gone.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Peer {
     child: Child,
     /// What leads to its standard input.
     pub(super) control: UnixStream,
+    /// Where it can be reached besides, if anywhere.
+    pub(super) address: String,
 }
 
 impl Peer {
@@ -50,13 +52,13 @@ impl Peer {
         let child = command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).spawn()?;
         // The command holds the other end, too; without it the end of the process is the end of the socket.
         drop(command);
-        let mut peer = Self { child, control };
+        let mut peer = Self { child, control, address: String::new() };
         peer.control.set_read_timeout(Some(PATIENCE))?;
-        let mut ready = [0];
-        peer.control.read_exact(&mut ready).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => BenchError::PeerGone,
-            _ => error.into(),
-        })?;
+        // Of what follows the line nothing may be read here.
+        BufReader::with_capacity(1, &peer.control).read_line(&mut peer.address)?;
+        if peer.address.pop() != Some('\n') {
+            return Err(BenchError::PeerGone);
+        }
         peer.control.set_read_timeout(None)?;
         Ok(peer)
     }
@@ -97,8 +99,16 @@ impl Starter {
     ///
     /// # Errors
     /// When the one who started it died before the kernel knew to tell.
-    pub(super) fn ready(mut self) -> Result<UnixStream, BenchError> {
-        self.0.write_all(&[READY])?;
+    pub(super) fn ready(self) -> Result<UnixStream, BenchError> {
+        self.ready_at("")
+    }
+
+    /// Says that this process is ready, and where it can be reached.
+    ///
+    /// # Errors
+    /// Those of [`ready`](Self::ready).
+    pub(super) fn ready_at(mut self, address: impl Display) -> Result<UnixStream, BenchError> {
+        writeln!(self.0, "{address}")?;
         Ok(self.0)
     }
 }

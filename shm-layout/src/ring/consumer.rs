@@ -1,6 +1,6 @@
 //! The consuming side: take, copy out, release.
 
-use super::{ALIGN, Capacity, Corrupt, HEADER, HEADER_LENGTH, PAD, frame_size, index};
+use super::{ALIGN, Capacity, Corrupt, HEADER_LENGTH, PAD, Words, frame_size, index};
 use crate::sync::AtomicU64;
 use crate::sync::Ordering::Release;
 use crate::word::PeerWord;
@@ -11,9 +11,9 @@ pub trait ConsumerSide {
     fn head(&self) -> &AtomicU64;
     /// The producer's position, in the peer's half.
     fn tail(&self) -> PeerWord<'_>;
-    /// Copies the bytes at the offset `at` of the ring, which the peer may be writing; the range is within
-    /// the capacity.
-    fn read(&self, at: usize, into: &mut [u8]);
+    /// The words of the header at the offset `at` of the ring, which the peer may be writing. It is within the capacity, and
+    /// aligned like a frame.
+    fn header(&self, at: usize) -> Words;
     /// The next frame will begin at the offset `at`: a hint, while there is none, to have it near.
     #[inline]
     fn expect(&self, at: usize) {
@@ -37,7 +37,7 @@ pub struct Consumer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// The header, in private memory.
-    pub header: [u8; HEADER],
+    pub header: Words,
     /// Where the payload is, as an offset in the ring.
     pub at: usize,
     /// How long it is.
@@ -66,10 +66,9 @@ impl Consumer {
                 continue;
             }
             let offset = self.capacity.offset(self.taken);
-            let mut header = [0; HEADER];
-            side.read(index(offset), &mut header);
-            let length = u32::from_le_bytes([header[0], header[1], header[2], header[3]]);
-            if header[4] == PAD {
+            let header = side.header(index(offset));
+            let (length, kind) = (header[0] as u32, (header[0] >> 32) as u8);
+            if kind == PAD {
                 // A pad fills the gap to the end, and nothing else.
                 let fills = to_end - HEADER_LENGTH;
                 if u64::from(length) != fills {

@@ -44,6 +44,8 @@ use crate::sync::MIN_RING;
 
 /// Bytes of a frame's header.
 pub const HEADER: usize = 32;
+/// A frame's header as the words it is read by: byte by byte it would be taken apart and put together again on its way.
+pub type Words = [u64; HEADER / 8];
 /// The kind byte of a pad frame.
 pub const PAD: u8 = 0;
 /// The most a ring may hold: offsets and lengths stay far from the limits of their types.
@@ -83,6 +85,13 @@ impl Capacity {
     fn to_end(self, position: u64) -> u64 {
         self.0 - self.offset(position)
     }
+}
+
+/// The words of a header's bytes.
+#[inline]
+pub fn words(header: &[u8; HEADER]) -> Words {
+    let words = header.as_chunks().0;
+    core::array::from_fn(|at| u64::from_le_bytes(words[at]))
 }
 
 /// What a frame with this payload takes up.

@@ -41,8 +41,8 @@ impl ConsumerSide for Shared {
     fn tail(&self) -> PeerWord<'_> {
         PeerWord::new(&self.tail)
     }
-    fn read(&self, at: usize, into: &mut [u8]) {
-        into.copy_from_slice(&self.bytes[at..at + into.len()]);
+    fn header(&self, at: usize) -> Words {
+        words(self.bytes[at..].first_chunk().unwrap())
     }
 }
 

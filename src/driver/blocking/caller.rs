@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use super::wait::{wait, wait_for_credit};
+use super::wait::{begin_and_wait, wait, wait_for_credit};
 use crate::driver::engine::Engine;
+use crate::link::Transmit;
 use crate::session::{
     Answer, CallId, CallRequest, ChannelId, CloseReason, ConnectionEnd, Gone, ItemRun, Items, Metadata,
-    Negotiated, Received, StartCall, Started,
+    Negotiated, Received, Session, StartCall, Started,
 };
 
 fn ready<T>(poll: Poll<T>) -> Option<T> {
@@ -27,6 +28,24 @@ pub(in crate::driver) fn start(engine: &Engine, call: &CallRequest<'_>) -> Resul
         StartCall::Refused(answer) => Err(answer),
         StartCall::Busy => wait_turn(engine, call),
     }
+}
+
+/// Makes a call with which nothing goes along: most are sent, and their answer found, in one turn in the core.
+#[inline]
+pub(in crate::driver) fn call(engine: &Engine, call: &CallRequest<'_>) -> Answer {
+    let begin =
+        |session: &mut Session, out: &mut dyn Transmit| match session.start_call(call, Instant::now, out) {
+            StartCall::Started(started) => Ok(started.call),
+            StartCall::Refused(answer) => Err(Some(answer)),
+            StartCall::Busy => Err(None),
+        };
+    let answered = begin_and_wait(engine, begin, |session, call, waker| {
+        ready(session.poll_answer(call, waker)).map(Some)
+    });
+    answered.unwrap_or_else(|| match wait_turn(engine, call) {
+        Ok(started) => answer(engine, started.call),
+        Err(answer) => answer,
+    })
 }
 
 /// Waits for the answer to a call.

@@ -74,7 +74,31 @@ pub(in crate::driver) fn wait<T>(
     waiter: &mut Option<Arc<Waiter>>,
     ready: impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
 ) -> T {
-    wait_with::<T, false>(engine, waiter, ready)
+    wait_with::<T, false>(engine, waiter, None, ready)
+}
+
+/// Like [`wait`], for what cannot be there before something has been begun, which is done in the same turn. If it is not to be
+/// begun, that is all.
+#[inline]
+pub(in crate::driver) fn begin_and_wait<B: Copy, T>(
+    engine: &Engine,
+    begin: impl FnOnce(&mut Session, &mut dyn Transmit) -> Result<B, T>,
+    ready: impl Fn(&mut Session, B, Option<&Waker>) -> Option<T>,
+) -> T {
+    let mut waiter = None;
+    let (begun, first) = match engine.with(|core| {
+        let begun = begin(&mut core.session, &mut *core.out)?;
+        let mut ready =
+            |session: &mut Session, _: &mut dyn Transmit, waker: Option<&Waker>| ready(session, begun, waker);
+        let heard = core.show(&*engine.signal);
+        let turn =
+            if heard { turn::<T, false>(engine, core, &mut waiter, true, &mut ready) } else { Turn::Again };
+        Ok((begun, turn))
+    }) {
+        Ok(begun) => begun,
+        Err(done) => return done,
+    };
+    wait_with::<T, false>(engine, &mut waiter, Some(first), |session, _, waker| ready(session, begun, waker))
 }
 
 /// Like [`wait`], for credit: that comes without a frame, so `ready` is called at each look.
@@ -82,16 +106,20 @@ pub(in crate::driver) fn wait_for_credit<T>(
     engine: &Engine,
     ready: impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
 ) -> T {
-    wait_with::<T, true>(engine, &mut None, ready)
+    wait_with::<T, true>(engine, &mut None, None, ready)
 }
 
 fn wait_with<T, const CREDIT: bool>(
     engine: &Engine,
     waiter: &mut Option<Arc<Waiter>>,
+    mut turned: Option<Turn<T>>,
     mut ready: impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
 ) -> T {
     loop {
-        match engine.with(|core| turn::<T, CREDIT>(engine, core, waiter, &mut ready)) {
+        let turn = turned.take().unwrap_or_else(|| {
+            engine.with(|core| turn::<T, CREDIT>(engine, core, waiter, false, &mut ready))
+        });
+        match turn {
             Turn::Done(done) => return done,
             Turn::Again => engine.give_way(),
             Turn::Sleep { note, local, until } => engine.signal.wait(note, local, until),
@@ -108,6 +136,7 @@ fn turn<T, const CREDIT: bool>(
     engine: &Engine,
     core: &mut Core,
     waiter: &mut Option<Arc<Waiter>>,
+    mut just_begun: bool,
     ready: &mut impl FnMut(&mut Session, &mut dyn Transmit, Option<&Waker>) -> Option<T>,
 ) -> Turn<T> {
     // Before anything that a local wake-up tells of is looked at.
@@ -122,7 +151,9 @@ fn turn<T, const CREDIT: bool>(
     core.awake();
     let (mut looks, mut frames) = (0, 0);
     loop {
-        if let Some(done) = ready(&mut core.session, &mut *core.out, None) {
+        if !std::mem::take(&mut just_begun)
+            && let Some(done) = ready(&mut core.session, &mut *core.out, None)
+        {
             core.leave();
             return Turn::Done(done);
         }
@@ -152,7 +183,7 @@ fn turn<T, const CREDIT: bool>(
             core.give_way(waiter.get_or_insert_with(|| Waiter::new(engine)));
             return Turn::Again;
         }
-        if core.owes_ring() {
+        if !core.show(&*engine.signal) {
             return Turn::Again;
         }
     }

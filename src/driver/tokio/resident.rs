@@ -145,7 +145,7 @@ impl Task {
             }
             if core.advance() {
                 (looks, frames) = (0, frames + 1);
-                if core.owes_ring() {
+                if !core.show(&*self.engine.signal) {
                     return Turn::Again;
                 }
                 if frames == FRAMES_AT_A_TIME {

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Script;
+use transom_shm_layout::ring::words;
+
 use crate::link::{Buffer, Frame, Header};
 use crate::session::simulated::{Peer, Wire};
 use crate::session::{CallId, ChannelId, CloseReason, Flow, Limits};
@@ -77,7 +79,7 @@ impl Attacked {
         };
         let payload = Buffer::copy_of(script.bytes(length));
         bytes[..4].copy_from_slice(&u32::try_from(payload.len()).unwrap().to_le_bytes());
-        let header = Header::decode(&bytes).expect("only what a header may say was put into it");
+        let header = Header::decode(words(&bytes)).expect("only what a header may say was put into it");
         let now = self.now;
         self.peer.session.handle(&mut Frame::new(header, payload), &mut self.peer.out, &|| now);
     }

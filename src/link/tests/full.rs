@@ -49,7 +49,8 @@ fn who_finds_no_room_is_woken_when_there_is_some() {
             let plain = !one.transmit.is_backed_up() && send(&mut one, b"plain", &[]).is_ok();
             let woken = Arc::new(Woken(AtomicBool::new(false)));
             let waker = Waker::from(Arc::clone(&woken));
-            let sleep = Sleep { mode: SleepMode::Futex, want_space: true, waker: &waker };
+            let to_write = one.transmit.is_backed_up();
+            let sleep = Sleep { mode: SleepMode::Futex, want_space: true, to_write, waker: &waker };
             one.transmit.publish();
             let local = one.signal.local();
             let note = one.receive.announce(sleep).unwrap().expect("nothing is there yet");
@@ -80,6 +81,25 @@ fn who_finds_no_room_is_woken_when_there_is_some() {
             take(&mut other, 1);
         }
     }
+}
+
+/// Whoever writes meanwhile relies on what the sleeper has announced.
+#[test]
+fn a_sleeper_waits_for_the_kernel_as_it_has_announced() {
+    let (mut one, other) = half_stream();
+    let mut other = stream_link(other, false).unwrap();
+    while send(&mut one, &[b'x'; 60_000], &[]).is_ok() {}
+    let (local, waker) = (one.signal.local(), Waker::noop());
+    let sleep = Sleep { mode: SleepMode::Futex, want_space: true, to_write: true, waker };
+    let note = one.receive.announce(sleep).unwrap().expect("nothing is there yet");
+    while one.transmit.is_backed_up() {
+        receive(&mut other);
+        one.transmit.publish();
+    }
+    while other.receive.next(&mut Frame::default()).unwrap() {}
+    let until = Instant::now() + Duration::from_secs(20);
+    one.signal.wait(note, local, Some(until));
+    assert!(Instant::now() < until, "nobody wakes it");
 }
 
 #[test]

@@ -11,7 +11,12 @@ fn a_peer_is_woken_once_for_each_sleep() {
         let mut frame = Frame::default();
         let mut turn = |sleeps: bool| {
             if sleeps {
-                let sleep = Sleep { mode: SleepMode::Descriptor, want_space: false, waker: Waker::noop() };
+                let sleep = Sleep {
+                    mode: SleepMode::Descriptor,
+                    want_space: false,
+                    to_write: false,
+                    waker: Waker::noop(),
+                };
                 assert!(other.receive.announce(sleep).unwrap().is_some(), "{name}: nothing is there");
             }
             for _ in 0..3 {

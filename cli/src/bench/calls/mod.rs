@@ -59,6 +59,7 @@ pub(super) fn open<'a>(
     let directory = Directory::create()?;
     let address = match case.transport {
         Transport::Mem => format!("mem:bench-{}", std::process::id()),
+        Transport::Tcp => "tcp:127.0.0.1:0".to_owned(),
         Transport::Shm | Transport::Unix => {
             format!("{}:{}", name(case.transport), directory.socket().display())
         }
@@ -74,6 +75,8 @@ pub(super) fn open<'a>(
         }
         _ => Some(Peer::start(Job::Service, case, placement.server, Some(&address))?),
     };
+    // A port is found by whoever binds it.
+    let address = server.as_ref().map_or(address, |server| server.address.clone());
     Ok(match driver {
         Driver::Tokio(runtime) if case.scenario.streams() => {
             Box::new(items::Items::connect(&address, case, server, runtime)?)
@@ -111,12 +114,12 @@ pub(super) fn serve(address: &str, case: Case, driver: &Driver, starter: Starter
     match driver {
         Driver::Tokio(runtime) => runtime.block_on(async {
             let listener = server.bind()?;
-            let _starter = starter.ready()?;
+            let _starter = starter.ready_at(listener.address())?;
             Ok(listener.run().await?)
         }),
         Driver::Threads => {
             let listener = server.bind_blocking()?;
-            let _starter = starter.ready()?;
+            let _starter = starter.ready_at(listener.address())?;
             Ok(listener.run()?)
         }
     }
@@ -129,6 +132,7 @@ pub(super) fn check(case: Case, session: &Session) -> Result<(), BenchError> {
     match (case.transport, &found) {
         (Transport::Shm, transom::Transport::Shm)
         | (Transport::Unix, transom::Transport::Unix { .. })
+        | (Transport::Tcp, transom::Transport::Tcp)
         | (Transport::Mem, transom::Transport::Mem) => Ok(()),
         _ => Err(BenchError::Transport { found }),
     }

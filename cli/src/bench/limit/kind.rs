@@ -37,14 +37,14 @@ impl Kind {
         let waiting = if case.pin == Pin::Same { Waiting::Asleep } else { Waiting::Spinning };
         match (case.transport, scenario) {
             (_, Scenario::IdleCpu | Scenario::Links200) | (Transport::Mem, _) => None,
-            (Transport::Unix, scenario) if scenario.streams() => {
+            (Transport::Unix | Transport::Tcp, scenario) if scenario.streams() => {
                 let (frame, item) = packed(scenario);
                 Some(Self::SocketStream { item: item + FRAME_HEADER * item / frame })
             }
-            (Transport::Unix, Scenario::UnaryConc64) => {
+            (Transport::Unix | Transport::Tcp, Scenario::UnaryConc64) => {
                 Some(Self::Socket { bytes: payload * IN_FLIGHT, calls: IN_FLIGHT })
             }
-            (Transport::Unix, _) => Some(Self::Socket { bytes: payload, calls: 1 }),
+            (Transport::Unix | Transport::Tcp, _) => Some(Self::Socket { bytes: payload, calls: 1 }),
             (Transport::Shm, Scenario::UnaryCold) => Some(Self::Wake),
             (Transport::Shm, Scenario::UnaryConc64) => Some(Self::Ring { payload, waiting }),
             (Transport::Shm, Scenario::UnaryHotRaw | Scenario::UnaryHot) => {
@@ -93,8 +93,10 @@ mod tests {
         assert_eq!(kind(Scenario::UnaryHotRaw, Transport::Shm, Pin::Apart), line(0));
         assert_eq!(kind(Scenario::Echo64k, Transport::Shm, Pin::None), line(65_536));
         let socket = |bytes, calls| Some(Kind::Socket { bytes, calls });
-        assert_eq!(kind(Scenario::UnaryHotRaw, Transport::Unix, Pin::Apart), socket(16, 1));
-        assert_eq!(kind(Scenario::UnaryConc64, Transport::Unix, Pin::Apart), socket(1024, 64));
+        for transport in [Transport::Unix, Transport::Tcp] {
+            assert_eq!(kind(Scenario::UnaryHotRaw, transport, Pin::Apart), socket(16, 1));
+            assert_eq!(kind(Scenario::UnaryConc64, transport, Pin::Apart), socket(1024, 64));
+        }
     }
 
     #[test]
@@ -108,6 +110,7 @@ mod tests {
         ] {
             assert_eq!(kind(scenario, Transport::Shm, Pin::Apart), stream);
             assert_eq!(kind(scenario, Transport::Unix, Pin::Apart), bytes);
+            assert_eq!(kind(scenario, Transport::Tcp, Pin::Apart), bytes);
         }
     }
 

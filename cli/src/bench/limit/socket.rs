@@ -1,12 +1,12 @@
-//! Bytes to and fro through a Unix socket, written and read as plainly as each API allows.
+//! Bytes to and fro through a socket, written and read as plainly as each API allows.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Runtime;
 
+use super::wire::{Watched, Wire};
 use crate::bench::error::BenchError;
 use crate::bench::pause::{AsyncPause, Pause};
 use crate::bench::peer::Peer;
@@ -16,40 +16,43 @@ use crate::bench::sample::{Sample, sample, sample_async};
 /// Threads that write and read.
 #[derive(Debug)]
 pub(super) struct BlockingSocket {
-    peer: Peer,
+    socket: Wire,
     bytes: Vec<u8>,
     calls: usize,
     pause: Option<Pause>,
+    _peer: Peer,
 }
 
 impl BlockingSocket {
     pub(super) fn new(
+        socket: Wire,
         peer: Peer,
         bytes: usize,
         calls: usize,
         gap: Option<Duration>,
     ) -> Result<Self, BenchError> {
-        Ok(Self { peer, bytes: vec![0x5A; bytes], calls, pause: gap.map(Pause::new).transpose()? })
+        let pause = gap.map(Pause::new).transpose()?;
+        Ok(Self { socket, bytes: vec![0x5A; bytes], calls, pause, _peer: peer })
     }
 }
 
 impl Limit for BlockingSocket {
     fn measure(&mut self, time: Duration) -> Result<Sample, BenchError> {
-        let Self { peer, bytes, pause, .. } = self;
+        let Self { socket, bytes, pause, .. } = self;
         let sample = sample(time, pause.as_ref(), || {
-            peer.control.write_all(bytes)?;
-            Ok(peer.control.read_exact(bytes)?)
+            socket.write_all(bytes)?;
+            Ok(socket.read_exact(bytes)?)
         })?;
         Ok(sample.each_of(self.calls))
     }
 }
 
 /// The other process's part of [`BlockingSocket`].
-pub(super) fn answer(mut starter: UnixStream, bytes: usize) -> Result<(), BenchError> {
+pub(super) fn answer(mut socket: Wire, bytes: usize) -> Result<(), BenchError> {
     let mut bytes = vec![0; bytes];
     loop {
-        match starter.read_exact(&mut bytes) {
-            Ok(()) => starter.write_all(&bytes)?,
+        match socket.read_exact(&mut bytes) {
+            Ok(()) => socket.write_all(&bytes)?,
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => return Err(error.into()),
         }
@@ -59,7 +62,7 @@ pub(super) fn answer(mut starter: UnixStream, bytes: usize) -> Result<(), BenchE
 /// Tasks of a runtime that write and read.
 #[derive(Debug)]
 pub(super) struct AsyncSocket<'a> {
-    socket: tokio::net::UnixStream,
+    socket: Box<dyn Watched>,
     bytes: Vec<u8>,
     calls: usize,
     pause: Option<AsyncPause>,
@@ -69,6 +72,7 @@ pub(super) struct AsyncSocket<'a> {
 
 impl<'a> AsyncSocket<'a> {
     pub(super) fn new(
+        socket: Wire,
         peer: Peer,
         bytes: usize,
         calls: usize,
@@ -76,7 +80,7 @@ impl<'a> AsyncSocket<'a> {
         runtime: &'a Runtime,
     ) -> Result<Self, BenchError> {
         let _entered = runtime.enter();
-        let socket = watched(peer.control.try_clone()?)?;
+        let socket = socket.watched()?;
         let pause = gap.map(AsyncPause::new).transpose()?;
         Ok(Self { socket, bytes: vec![0x5A; bytes], calls, pause, runtime, _peer: peer })
     }
@@ -95,9 +99,9 @@ impl Limit for AsyncSocket<'_> {
 }
 
 /// The other process's part of [`AsyncSocket`].
-pub(super) fn answer_async(starter: UnixStream, bytes: usize, runtime: &Runtime) -> Result<(), BenchError> {
+pub(super) fn answer_async(socket: Wire, bytes: usize, runtime: &Runtime) -> Result<(), BenchError> {
     runtime.block_on(async {
-        let mut socket = watched(starter)?;
+        let mut socket = socket.watched()?;
         let mut bytes = vec![0; bytes];
         loop {
             match socket.read_exact(&mut bytes).await {
@@ -107,10 +111,4 @@ pub(super) fn answer_async(starter: UnixStream, bytes: usize, runtime: &Runtime)
             }
         }
     })
-}
-
-/// The socket in the current runtime's event loop.
-pub(super) fn watched(socket: UnixStream) -> Result<tokio::net::UnixStream, BenchError> {
-    socket.set_nonblocking(true)?;
-    Ok(tokio::net::UnixStream::from_std(socket)?)
 }

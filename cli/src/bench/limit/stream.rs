@@ -2,7 +2,7 @@
 //!
 //! A round is as long as an item at least. Between rounds the other process is told to stop, or stopped by what nobody takes.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use tokio::runtime::Runtime;
 use transom::__limits::Ring;
 
 use super::Waiting;
-use super::socket::watched;
 use super::turns::{Answerer, LOOKS, Turns, each_round};
+use super::wire::{Watched, Wire};
 use crate::bench::error::BenchError;
 use crate::bench::peer::Peer;
 use crate::bench::rounds::Limit;
@@ -119,14 +119,15 @@ pub(super) fn answer(starter: &UnixStream, frame: usize, waiting: Waiting) -> Re
 /// A thread that reads from a socket.
 #[derive(Debug)]
 pub(super) struct BlockingSocket {
-    peer: Peer,
+    socket: Wire,
     bytes: Vec<u8>,
     item: usize,
+    _peer: Peer,
 }
 
 impl BlockingSocket {
-    pub(super) fn new(peer: Peer, item: usize) -> Self {
-        Self { peer, bytes: vec![0; CHUNK], item }
+    pub(super) fn new(socket: Wire, peer: Peer, item: usize) -> Self {
+        Self { socket, bytes: vec![0; CHUNK], item, _peer: peer }
     }
 }
 
@@ -134,7 +135,7 @@ impl Limit for BlockingSocket {
     fn measure(&mut self, time: Duration) -> Result<Sample, BenchError> {
         let (begin, mut bytes) = (Instant::now(), 0);
         loop {
-            bytes += some(self.peer.control.read(&mut self.bytes)?)?;
+            bytes += some(self.socket.read(&mut self.bytes)?)?;
             let elapsed = begin.elapsed();
             if elapsed >= time && bytes >= self.item {
                 return Ok(Sample::of((bytes / self.item) as u64, elapsed));
@@ -146,7 +147,7 @@ impl Limit for BlockingSocket {
 /// A task that reads from a socket.
 #[derive(Debug)]
 pub(super) struct AsyncSocket<'a> {
-    socket: tokio::net::UnixStream,
+    socket: Box<dyn Watched>,
     bytes: Vec<u8>,
     item: usize,
     runtime: &'a Runtime,
@@ -154,9 +155,14 @@ pub(super) struct AsyncSocket<'a> {
 }
 
 impl<'a> AsyncSocket<'a> {
-    pub(super) fn new(peer: Peer, item: usize, runtime: &'a Runtime) -> Result<Self, BenchError> {
+    pub(super) fn new(
+        socket: Wire,
+        peer: Peer,
+        item: usize,
+        runtime: &'a Runtime,
+    ) -> Result<Self, BenchError> {
         let _entered = runtime.enter();
-        let socket = watched(peer.control.try_clone()?)?;
+        let socket = socket.watched()?;
         Ok(Self { socket, bytes: vec![0; CHUNK], item, runtime, _peer: peer })
     }
 }
@@ -182,25 +188,30 @@ fn some(bytes: usize) -> Result<usize, BenchError> {
     if bytes == 0 { Err(BenchError::PeerGone) } else { Ok(bytes) }
 }
 
+/// Whether nobody reads any more.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+}
+
 /// The other process's part of [`BlockingSocket`].
-pub(super) fn write(mut starter: UnixStream) -> Result<(), BenchError> {
+pub(super) fn write(mut socket: Wire) -> Result<(), BenchError> {
     let bytes = [0x5A; CHUNK];
     loop {
-        match starter.write_all(&bytes) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+        match socket.write_all(&bytes) {
+            Err(error) if is_gone(&error) => return Ok(()),
             written => written?,
         }
     }
 }
 
 /// The other process's part of [`AsyncSocket`].
-pub(super) fn write_async(starter: UnixStream, runtime: &Runtime) -> Result<(), BenchError> {
+pub(super) fn write_async(socket: Wire, runtime: &Runtime) -> Result<(), BenchError> {
     runtime.block_on(async {
-        let mut socket = watched(starter)?;
+        let mut socket = socket.watched()?;
         let bytes = [0x5A; CHUNK];
         loop {
             match socket.write_all(&bytes).await {
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+                Err(error) if is_gone(&error) => return Ok(()),
                 written => written?,
             }
         }
