@@ -156,6 +156,9 @@
 //! collects them, spans cost nothing. On sessions that begin while somebody collects events with the target `transom::frame`
 //! and the level TRACE, each frame is one.
 //!
+//! [`Session::stats`] says at any time what there has been on a session, and what is under way: calls of either side and how
+//! they ended, channels and their items, frames and bytes, how often this side slept and woke its peer.
+//!
 //! # What can be relied upon
 //!
 //! * **The other side may be hostile.** What it writes is copied first and checked then; breaking a [`Rule`] costs it its
@@ -261,8 +264,9 @@ pub use service::{
     TryRecvError, TrySendError, Tx, channel, channel_with_window, raw,
 };
 pub use session::{
-    BadLimit, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError, Method,
-    Negotiated, ProtocolError, Refusal, RejectReason, Rejection, Role, Rule, Side, Value,
+    BadLimit, CallStats, CloseReason, ConnectionSettings, Entry, Keepalive, Limits, Metadata, MetadataError,
+    Method, Negotiated, ProtocolError, Refusal, RejectReason, Rejection, Role, Rule, SessionStats, Side,
+    TrafficStats, Value,
 };
 
 #[doc(hidden)]

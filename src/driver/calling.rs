@@ -12,8 +12,8 @@ use super::{Calls, Dispatch};
 use crate::link::{Peer, Transmit, Transport};
 use crate::session::{
     Answer, CallId, CallRequest, ChannelId, CloseReason, ConnectionEnd, ConnectionSettings, Failure, Gone,
-    ItemRun, Items, Metadata, Negotiated, OpenRefused, Outcome, Received, Rejection, Session, StartCall,
-    Started,
+    ItemRun, Items, Metadata, Negotiated, OpenRefused, Outcome, Received, Rejection, Session, SessionStats,
+    StartCall, Started,
 };
 
 /// Looks into the link within one poll of a waiting call: about two microseconds, in which most answers arrive.
@@ -265,6 +265,10 @@ impl Calls for Engine {
 
     fn negotiated(&self) -> Option<Arc<Negotiated>> {
         self.peek(|session| session.negotiated())
+    }
+
+    fn stats(&self) -> SessionStats {
+        self.snapshot()
     }
 
     fn close_reason(&self) -> Option<CloseReason> {

@@ -9,7 +9,7 @@ use super::Dispatch;
 use crate::link::{Peer, Transport};
 use crate::session::{
     Answer, CallId, CallRequest, ChannelId, CloseReason, ConnectionEnd, ConnectionSettings, Failure, Gone,
-    ItemRun, Items, Metadata, Negotiated, OpenRefused, Outcome, Received, Rejection, Started,
+    ItemRun, Items, Metadata, Negotiated, OpenRefused, Outcome, Received, Rejection, SessionStats, Started,
 };
 
 /// A running session, erased: what a driver implements, and clients, handlers and channels use.
@@ -157,6 +157,9 @@ pub(crate) trait Calls: Send + Sync + 'static {
 
     /// What both sides agreed on, once they have.
     fn negotiated(&self) -> Option<Arc<Negotiated>>;
+
+    /// What the session has done so far, and has under way.
+    fn stats(&self) -> SessionStats;
 
     /// Why the session ended, if it has.
     fn close_reason(&self) -> Option<CloseReason>;

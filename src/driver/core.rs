@@ -38,6 +38,8 @@ pub(super) struct Core {
     task: Option<Waker>,
     /// Who sleeps on the bell.
     sleeper: Option<Asleep>,
+    /// How often a task or a thread has gone to sleep on the bell.
+    pub(super) sleeps: u64,
     /// The session's task, asleep while a thread sleeps on the bell in its place.
     displaced: Option<Asleep>,
     /// The thread that looks into the link, while it gives way.
@@ -86,6 +88,7 @@ impl Core {
             owes_ring: false,
             task: None,
             sleeper: None,
+            sleeps: 0,
             displaced: None,
             looker: None,
             parked: Vec::new(),
@@ -381,8 +384,9 @@ impl Core {
         let misses_something = self.misses_something(&asleep);
         self.sleeper = Some(asleep);
         let note = if misses_something { None } else { self.announce() };
-        if note.is_none() {
-            self.sleeper = self.displaced.take();
+        match note {
+            Some(_) => self.sleeps += 1,
+            None => self.sleeper = self.displaced.take(),
         }
         note
     }

@@ -17,7 +17,7 @@ use super::Dispatch;
 use super::core::Core;
 use super::frames::FrameLog;
 use crate::link::{Link, Signal};
-use crate::session::{CloseReason, Rejection, Session};
+use crate::session::{CloseReason, Rejection, Session, SessionStats};
 
 /// A session on its link.
 pub(crate) struct Engine {
@@ -81,6 +81,12 @@ impl Engine {
     /// Looks into the session without changing what it owes anybody.
     pub(super) fn peek<R>(&self, look: impl FnOnce(&Session) -> R) -> R {
         look(&self.lock().session)
+    }
+
+    /// What the session has done so far, and how often this side has slept and woken its peer meanwhile.
+    pub(super) fn snapshot(&self) -> SessionStats {
+        let core = self.lock();
+        SessionStats { sleeps: core.sleeps, rings: self.signal.rings(), ..core.session.stats() }
     }
 
     /// Whether somebody waits for the core.

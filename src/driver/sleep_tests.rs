@@ -39,7 +39,9 @@ fn a_task_sleeps_through_nothing_that_is_due() {
     for armed in [None, Some(due + Duration::from_secs(1))] {
         assert!(!core.task_falls_asleep(armed, false), "due at {due:?}, and armed for {armed:?}");
     }
+    assert_eq!(core.sleeps, 0, "who does not fall asleep has not slept");
     assert!(core.task_falls_asleep(Some(due), false));
+    assert_eq!(core.sleeps, 1);
 }
 
 #[test]

@@ -328,6 +328,10 @@ impl Signal for Shared {
         self.signal.ring();
     }
 
+    fn rings(&self) -> Option<u64> {
+        self.signal.rings()
+    }
+
     fn wake_local(&self) {
         self.signal.wake_local();
     }

@@ -62,9 +62,24 @@ struct Inbox {
     reader: Option<Waker>,
     /// The writer waits until half of what there is room for is free.
     writer: Option<Waker>,
+    /// How often the reader was woken for frames, and the writer for room.
+    readers_woken: u64,
+    writers_woken: u64,
 }
 
 impl Inbox {
+    /// The reader, to be woken for frames if it sleeps.
+    fn wake_reader(&mut self) -> Option<Waker> {
+        self.readers_woken += u64::from(self.reader.is_some());
+        self.reader.take()
+    }
+
+    /// The writer, to be woken for room if it waits.
+    fn wake_writer(&mut self) -> Option<Waker> {
+        self.writers_woken += u64::from(self.writer.is_some());
+        self.writer.take()
+    }
+
     /// Whether half of all that there is room for is free.
     fn has_space(&self) -> bool {
         self.bytes <= CAPACITY / 2 && self.descriptors <= IN_FLIGHT / 2
@@ -186,7 +201,7 @@ impl Receive for Receiver {
     fn release(&mut self) {
         let writer = {
             let mut inbox = lock(&self.incoming.0);
-            if inbox.has_space() { inbox.writer.take() } else { None }
+            if inbox.has_space() { inbox.wake_writer() } else { None }
         };
         if let Some(writer) = writer {
             writer.wake();
@@ -232,10 +247,14 @@ struct Bell {
 
 impl Signal for Bell {
     fn ring(&self) {
-        let reader = lock(&self.outgoing.0).reader.take();
+        let reader = lock(&self.outgoing.0).wake_reader();
         if let Some(reader) = reader {
             reader.wake();
         }
+    }
+
+    fn rings(&self) -> Option<u64> {
+        Some(lock(&self.outgoing.0).readers_woken + lock(&self.incoming.0).writers_woken)
     }
 
     fn wake_local(&self) {

@@ -192,6 +192,9 @@ pub(crate) trait Signal: Send + Sync {
     /// Wakes the peer if it sleeps and what was published is worth it. After `publish` or `release`, without any lock.
     fn ring(&self);
 
+    /// How often this side has woken the peer; `None` where the kernel does.
+    fn rings(&self) -> Option<u64>;
+
     /// After `publish`: whether the peer finds by itself what there is, so that it need not be rung. May be asked within a lock.
     fn is_heard(&self) -> bool {
         false

@@ -53,6 +53,7 @@ pub(crate) fn link(parts: Parts) -> Link {
         own,
         peer,
         ringer: Ringer::new(),
+        rings: AtomicU64::new(0),
         space_goal: AtomicU64::new(0),
         wakes: Wakes::default(),
         woken: AtomicU32::new(0),
@@ -89,6 +90,8 @@ struct Shared {
     own: Arc<OwnRegion>,
     peer: Arc<PeerRegion>,
     ringer: Ringer,
+    /// How often it has been rung for.
+    rings: AtomicU64,
     /// The position of the peer's head from which on there is room for what did not find any.
     space_goal: AtomicU64,
     wakes: Wakes,
@@ -112,10 +115,11 @@ impl Shared {
     #[inline]
     fn ring_for(&self, frames: bool, head: u64) {
         let bell = self.ringer.ring(self.peer.sleep(), self.peer.space(), self.own.rings(), frames, head);
-        match bell {
-            None => {}
-            Some(Mode::Futex) => sys::futex::wake_all(&self.own.rings().rings),
-            Some(Mode::Descriptor) => {
+        let Some(mode) = bell else { return };
+        self.rings.fetch_add(1, Ordering::Relaxed);
+        match mode {
+            Mode::Futex => sys::futex::wake_all(&self.own.rings().rings),
+            Mode::Descriptor => {
                 if let Some(held) = self.held.get() {
                     sys::pipe::ring(held.peer_bell.as_fd());
                 }
@@ -340,6 +344,10 @@ impl Signal for Shared {
     #[inline]
     fn ring(&self) {
         self.ring_for(true, 0);
+    }
+
+    fn rings(&self) -> Option<u64> {
+        Some(self.rings.load(Ordering::Relaxed))
     }
 
     #[inline]

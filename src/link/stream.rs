@@ -373,6 +373,10 @@ impl Signal for Shared {
         // The kernel wakes the reader of a socket.
     }
 
+    fn rings(&self) -> Option<u64> {
+        None
+    }
+
     fn is_heard(&self) -> bool {
         true
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{Connection, Descriptor, Renewal, park_on};
 use crate::driver::Calls;
 use crate::link::{Peer, Transport};
-use crate::session::{CloseReason, Negotiated};
+use crate::session::{CloseReason, Negotiated, SessionStats};
 
 /// How long calls in flight have when nobody holds their session any more.
 const LEFT_ALONE: Duration = Duration::from_secs(5);
@@ -95,6 +95,12 @@ impl Session {
     /// What both sides agreed on, once they have.
     pub fn negotiated(&self) -> Option<Arc<Negotiated>> {
         self.calls.negotiated()
+    }
+
+    /// What it has done so far, and what it has under way: calls, channels, frames, wake-ups. After the end it says how that
+    /// was at the end.
+    pub fn stats(&self) -> SessionStats {
+        self.calls.stats()
     }
 
     /// Whether the session has not ended.

@@ -91,6 +91,11 @@ impl Connections {
         theirs.filter(live).count()
     }
 
+    /// How many virtual ones are open.
+    pub(super) fn count_open(&self) -> u64 {
+        self.others.values().filter(|connection| connection.is_open()).count() as u64
+    }
+
     /// Forgets a connection that nobody has anything to ask of any more.
     pub(super) fn reap(&mut self, id: u32) {
         if self.others.get(&id).is_some_and(Connection::is_spent) {

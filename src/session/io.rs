@@ -5,6 +5,7 @@ use std::task::Waker;
 use super::cells::Cells;
 use super::machine::register;
 use super::outbox::{Along, NotNow, Outbox};
+use super::stats::Traffic;
 use super::timers::Timers;
 use super::{CallId, ChannelId, Inbound, OpenRequest, Role, Work};
 use crate::link::Transmit;
@@ -21,6 +22,8 @@ pub(super) struct Io {
     pub(super) inbox: Inbox,
     pub(super) cells: Cells,
     pub(super) in_flight: InFlight,
+    /// What has come from the peer.
+    pub(super) received: Traffic,
 }
 
 impl Io {
@@ -34,6 +37,7 @@ impl Io {
             inbox: Inbox::default(),
             cells: Cells::new(role),
             in_flight: InFlight::default(),
+            received: Traffic::default(),
         }
     }
 

@@ -107,6 +107,7 @@ impl Session {
     #[inline]
     pub(crate) fn handle(&mut self, frame: &mut Frame, out: &mut dyn Transmit, now: &dyn Fn() -> Instant) {
         self.liveness.heard = true;
+        self.io.received.count(frame.header.kind, frame.header.flags, frame.payload.len());
         let broken = match &self.phase {
             Phase::Open { .. } | Phase::Opening(_) if !frame.header.has_known_flags() => Err(Rule::Flags),
             Phase::Open { agreed, .. } => {

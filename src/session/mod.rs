@@ -52,6 +52,7 @@ mod settings;
 pub(crate) mod simulated;
 #[cfg(test)]
 mod simulation;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -82,3 +83,4 @@ pub use rejection::{RejectReason, Rejection};
 pub use rule::Rule;
 pub(crate) use settings::Settings;
 pub use settings::{Negotiated, Role};
+pub use stats::{CallStats, SessionStats, TrafficStats};

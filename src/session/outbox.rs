@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::assembly::SIZE;
 use super::options::Declaration;
+use super::stats::Traffic;
 use crate::link::{Buffer, FdError, Flags, Full, Header, Kind, NotPassed, Transmit};
 
 /// A message on its way.
@@ -43,6 +44,8 @@ pub(super) struct Outbox {
     waiting: VecDeque<Message>,
     /// How often it has changed what others might overtake.
     turns: u64,
+    /// What has gone into the link.
+    pub(super) sent: Traffic,
 }
 
 /// Why a message cannot go out at once.
@@ -98,7 +101,7 @@ impl Outbox {
     /// [`NotNow`]; nothing has changed.
     #[inline]
     pub(super) fn try_send_with(
-        &self,
+        &mut self,
         header: Header,
         along: Along<'_>,
         length: usize,
@@ -117,7 +120,9 @@ impl Outbox {
         write(out.reserve(length)?);
         // At most `max_payload`, which a frame's length can hold.
         let header = Header { length: u32::try_from(length).map_err(|_| NotNow::TooLong)?, ..header };
-        Ok(out.commit_with(&header, along.descriptors)?)
+        out.commit_with(&header, along.descriptors)?;
+        self.sent.count(header.kind, header.flags, length);
+        Ok(())
     }
 
     /// Writes a message of one frame into the link.
@@ -126,7 +131,7 @@ impl Outbox {
     /// [`NotNow`]; nothing has changed.
     #[inline]
     pub(super) fn try_send(
-        &self,
+        &mut self,
         header: Header,
         length: usize,
         out: &mut dyn Transmit,
@@ -187,7 +192,7 @@ impl Outbox {
         let mut message = Message::new(header, along.declared, bytes, Vec::new());
         if !along.descriptors.is_empty() {
             // So nothing keeps them, and whoever sends them learns whether they go.
-            message.advance_with(along.descriptors, out)?;
+            message.advance_with(along.descriptors, out, &mut self.sent)?;
         }
         self.waiting.push_back(message);
         Ok(false)
@@ -234,7 +239,7 @@ impl Outbox {
     pub(super) fn next_sent(&mut self, out: &mut dyn Transmit) -> Option<Header> {
         while let Some(message) = self.waiting.front_mut() {
             let begins = message.sent == 0;
-            let done = message.advance(out).ok()?;
+            let done = message.advance(out, &mut self.sent).ok()?;
             self.turns += u64::from(begins || done);
             if done {
                 return self.waiting.pop_front().map(|message| message.header);
@@ -301,14 +306,14 @@ impl Message {
 
     /// Sends its next frame; whether that was the last. Descriptors that the operating system refuses by now do not go:
     /// whoever gets the message finds that they are missing.
-    fn advance(&mut self, out: &mut dyn Transmit) -> Result<bool, NotNow> {
+    fn advance(&mut self, out: &mut dyn Transmit, sent: &mut Traffic) -> Result<bool, NotNow> {
         if self.descriptors.is_empty() {
-            return self.advance_with(&[], out);
+            return self.advance_with(&[], out, sent);
         }
         let descriptors = std::mem::take(&mut self.descriptors);
         let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-        match self.advance_with(&borrowed, out) {
-            Err(NotNow::Never(_)) => self.advance_with(&[], out),
+        match self.advance_with(&borrowed, out, sent) {
+            Err(NotNow::Never(_)) => self.advance_with(&[], out, sent),
             Err(why) => {
                 self.descriptors = descriptors;
                 Err(why)
@@ -322,6 +327,7 @@ impl Message {
         &mut self,
         descriptors: &[BorrowedFd<'_>],
         out: &mut dyn Transmit,
+        traffic: &mut Traffic,
     ) -> Result<bool, NotNow> {
         let most = out.max_payload();
         let whole = self.bytes.len() <= most;
@@ -335,8 +341,10 @@ impl Message {
         let sent = self.sent + length;
         let last = sent == self.bytes.len();
         let flags = if last { self.header.flags } else { self.header.flags.with(Flags::MORE) };
-        let length = u32::try_from(prefix + length).map_err(|_| Full)?;
+        let whole = prefix + length;
+        let length = u32::try_from(whole).map_err(|_| Full)?;
         out.commit_with(&Header { flags, length, ..self.header }, descriptors)?;
+        traffic.count(self.header.kind, flags, whole);
         self.sent = sent;
         Ok(last)
     }

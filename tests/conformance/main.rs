@@ -19,6 +19,7 @@ mod proxies;
 mod raw;
 mod refusals;
 mod scene;
+mod stats;
 mod streams;
 mod threads;
 mod tracing;
@@ -123,6 +124,15 @@ on_every_link! {
         h2_a_reconnecting_client_waits_for_what_may_pass,
         h2_threads_have_policies_too,
         h2_threads_shut_down_too,
+    }
+    stats::{
+        s5_calls_are_counted_by_how_they_end,
+        s5_calls_of_either_side_are_counted,
+        s5_what_has_gone_one_way_has_come_the_other,
+        s5_items_are_counted,
+        s5_what_is_open_is_counted_while_it_is,
+        s5_who_sleeps_and_is_woken_is_counted,
+        s5_threads_count_too,
     }
     passing::{
         x2_channels_in_arguments_and_in_results_are_passed_on,

@@ -71,7 +71,7 @@ impl Scene {
 pub struct Blocking {
     /// The side that has connected.
     pub client: Session,
-    _server: Session,
+    pub server: Session,
     _place: Place,
 }
 
@@ -87,7 +87,7 @@ impl Blocking {
         let client = connector.session_blocking().expect("a session");
         let server = accepting.join().expect("no panic");
         assert_eq!(client.transport().to_string(), link.name());
-        Self { client, _server: server, _place: place }
+        Self { client, server, _place: place }
     }
 }
 

@@ -5,6 +5,7 @@ mod lies;
 mod order;
 mod scarce;
 mod tcp;
+mod wakes;
 
 use std::io::{self, PipeReader, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -85,6 +85,7 @@ impl Inlet {
             return Ok(());
         }
         self.granter.receive(cost).map_err(|_| Rule::CreditOverrun)?;
+        io.received.items += u64::from(count);
         let (payload, descriptors) =
             (std::mem::take(&mut frame.payload), std::mem::take(&mut frame.descriptors));
         self.queue.push_back(Items { payload, count, batch, descriptors });

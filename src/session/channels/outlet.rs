@@ -115,6 +115,7 @@ impl Outlet {
                 return Poll::Pending;
             }
         }
+        io.outbox.sent.items += u64::from(run.count);
         let spent = self.credit.spend(cost);
         debug_assert!(spent, "there was credit");
         Poll::Ready(Ok(()))

@@ -6,7 +6,7 @@ use super::truth::Verdict;
 use super::world::World;
 use crate::session::connection::Stage;
 use crate::session::io::Inbox;
-use crate::session::{CloseReason, Side};
+use crate::session::{CallStats, CloseReason, Side, TrafficStats};
 
 /// What must hold at one side after each step.
 pub(super) fn after_step(world: &mut World, me: usize) {
@@ -115,6 +115,25 @@ pub(super) fn at_rest(world: &mut World) {
             let empty = connection.outgoing.is_empty() && connection.channels.is_empty();
             ensure!(empty, "something is left on connection {} at {me}", connection.id);
         }
+    }
+}
+
+/// Everything that was sent has come, and everything that has begun come to its end: both sides have counted the same.
+pub(super) fn counts(world: &World) {
+    let [one, other] = world.sides.each_ref().map(|side| side.peer.session.stats());
+    for (here, there) in [(&one, &other), (&other, &one)] {
+        let frames = |traffic: &TrafficStats| (traffic.frames, traffic.bytes);
+        ensure!(frames(&here.sent) == frames(&there.received), "{here:?} is not what came: {there:?}");
+        ensure!(
+            here.sent.items >= there.received.items,
+            "more items came than were sent: {here:?}, {there:?}"
+        );
+        ensure!(here.calls == there.served, "the sides have counted other calls: {here:?}, {there:?}");
+        let CallStats { started, answered, failed, cancelled, in_flight, .. } = here.calls;
+        ensure!(in_flight == 0 && here.channels == 0, "something is under way: {here:?}");
+        ensure!(answered + failed <= started && cancelled <= started, "calls ended twice: {here:?}");
+        let lost = !world.truth.connections.is_empty();
+        ensure!(lost || answered + failed == started, "a call has not ended: {here:?}");
     }
 }
 

@@ -28,6 +28,7 @@ impl World {
         self.rest(random, true);
         if !self.has_ended() {
             check::at_rest(self);
+            check::counts(self);
         }
         for me in 0..2 {
             for id in std::mem::take(&mut self.sides[me].desk.held) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::session::{CallId, Failure, Outcome};
+use crate::session::{CallId, CallStats, Failure, Outcome, TrafficStats};
 
 const NOTHING: &[u8] = b"";
 
@@ -108,4 +108,36 @@ fn a_call_that_declared_channels_is_not_taken_back_behind_their_last_frames() {
     one.session.cancel(started.call, &mut one.out);
     deliver(&mut peers, Instant::now());
     assert!(peers.iter().all(|peer| !peer.session.is_over()), "{:?}", peers[1].session.close_reason());
+}
+
+#[test]
+fn a_call_counts_once_all_of_it_is_in_the_link() {
+    let calls = |peer: &Peer| {
+        let CallStats { started, answered, failed, cancelled, in_flight } = peer.session.stats().calls;
+        [started, answered, failed, cancelled, in_flight]
+    };
+    let mut peers = open_on(Shape::NARROW, Limits::default());
+    let begun = peers[0].session.stats().sent;
+    let call = peers[0].call_on(0, &[7; 1000], &[]).call;
+    assert_eq!(calls(&peers[0]), [0, 0, 0, 0, 1], "the rest of it waits for room");
+    deliver(&mut peers, Instant::now());
+    assert_eq!(calls(&peers[0]), [1, 0, 0, 0, 1]);
+    let TrafficStats { frames, bytes, items } = peers[0].session.stats().sent;
+    // One has bound the method; the first fragment says how long it all is.
+    let (bound, fragments) = (8 + 2 + 3 + 2 + 4, (1008_u64).div_ceil(64));
+    assert_eq!((frames - begun.frames, items), (1 + fragments, 0));
+    assert_eq!(bytes - begun.bytes, 32 * (1 + fragments) + bound + 1008);
+    assert_eq!(peers[0].session.stats().sent, peers[1].session.stats().received);
+
+    peers[0].session.cancel(call, &mut peers[0].out);
+    deliver(&mut peers, Instant::now());
+    assert_eq!(calls(&peers[0]), [1, 0, 1, 1, 0], "nobody had begun to handle it");
+    assert_eq!(peers[1].session.stats().served, peers[0].session.stats().calls);
+
+    // One of which a part has gone when the link ends was none.
+    let mut peers = open_on(Shape::NARROW, Limits::default());
+    let first = peers[0].call_on(0, &[7; 1000], &[]).call;
+    peers[0].session.link_lost(CloseReason::PeerDied);
+    assert_eq!(calls(&peers[0]), [0; 5]);
+    assert!(peers[0].session.poll_answer(first, None).is_ready());
 }

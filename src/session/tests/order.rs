@@ -33,7 +33,7 @@ fn a_message_in_fragments_lets_pass_what_does_not_depend_on_it() {
             .map(|kind| header(kind, connection, id))
     };
     let passes = |fragments, declared: &[Declaration], later, declares: &[Declaration]| {
-        let (outbox, mut out) = begun(fragments, declared);
+        let (mut outbox, mut out) = begun(fragments, declared);
         let along = Along { declared: declares, ..Along::default() };
         let tried = outbox.try_send_with(later, along, 8, &mut out, |place| place.fill(1));
         assert!(matches!(tried, Ok(()) | Err(NotNow::Behind)), "there is room: {tried:?}");
