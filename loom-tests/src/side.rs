@@ -58,6 +58,11 @@ impl Side {
         }
     }
 
+    /// Whether the peer is awake, and finds by itself the frames that were published.
+    pub fn is_heard(&self, peer: &Self) -> bool {
+        self.ringer.is_heard(PeerWord::new(&peer.bell.sleep))
+    }
+
     /// Announces a sleep of this side.
     pub fn announce(&self, sleeper: &mut Sleeper, peer: &Self, mode: Mode, space: u64) -> Note {
         sleeper.announce(&self.bell, PeerWord32::new(&peer.rings.rings), mode, space)

@@ -2,7 +2,8 @@
 //!
 //! All of it is behind one lock, the core: the session, both halves of the link, and who waits how. Whoever holds it may
 //! send, and may look into the link; it is held for one step at a time, and for as long as it pays to look on. Whoever
-//! looks on gives way to those who want the core, so that it costs one lock to send a call and one to find its answer.
+//! looks on gives way to those who want the core. So a small call costs its caller one lock: it is sent, and its answer found,
+//! in one step, unless the peer must be woken first.
 //!
 //! # Invariants
 //! - E1  The core is free and somebody waits ⇒ somebody sleeps on an announced bell, or is about to look.

@@ -23,7 +23,6 @@ impl Session {
         out: &mut dyn Transmit,
         now: &dyn Fn() -> Instant,
     ) -> Result<(), Rule> {
-        let Phase::Opening(Opening::Begun) = &self.phase else { return Err(Rule::HandshakeOrder) };
         let hello = self.read_hello(frame)?;
         match hello.choose() {
             Ok(version) => self.introduced(self.agree(version, hello.limits, hello.metadata), out, now),
@@ -38,7 +37,6 @@ impl Session {
         out: &mut dyn Transmit,
         now: &dyn Fn() -> Instant,
     ) -> Result<(), Rule> {
-        let Phase::Opening(Opening::Begun) = &self.phase else { return Err(Rule::HandshakeOrder) };
         let welcome = self.read_hello(frame)?;
         let version = welcome.newest;
         if (LEAST..=NEWEST).contains(&version) {
@@ -72,7 +70,9 @@ impl Session {
         Ok(())
     }
 
+    /// What the peer says of itself, for the first time.
     fn read_hello(&self, frame: &Frame) -> Result<Hello, Rule> {
+        let Phase::Opening(Opening::Begun) = &self.phase else { return Err(Rule::HandshakeOrder) };
         let hello = Hello::decode(&frame.payload).map_err(|_| Rule::HandshakeForm)?;
         if hello.role != self.role.other() {
             return Err(Rule::HandshakeRole);

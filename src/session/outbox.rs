@@ -341,10 +341,10 @@ impl Message {
         let sent = self.sent + length;
         let last = sent == self.bytes.len();
         let flags = if last { self.header.flags } else { self.header.flags.with(Flags::MORE) };
-        let whole = prefix + length;
-        let length = u32::try_from(whole).map_err(|_| Full)?;
+        let payload = prefix + length;
+        let length = u32::try_from(payload).map_err(|_| Full)?;
         out.commit_with(&Header { flags, length, ..self.header }, descriptors)?;
-        traffic.count(self.header.kind, flags, whole);
+        traffic.count(self.header.kind, flags, payload);
         self.sent = sent;
         Ok(last)
     }

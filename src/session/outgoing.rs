@@ -290,10 +290,12 @@ impl Connection {
     /// The answer to a request, if it is here; else whom to wake when it is, or nobody if its caller is awake.
     #[inline]
     pub(super) fn poll_answer(&mut self, id: u64, waker: Option<&Waker>, io: &mut Io) -> Poll<Answer> {
+        let failed = |failure| Poll::Ready(Answer::Failure(failure));
         let over = self.end().is_some();
-        let cancelled = Poll::Ready(Answer::Failure(Failure::Cancelled));
-        // Asked again after the answer was given, there is none.
-        let Entry::Occupied(mut entry) = self.outgoing.calls.entry(id) else { return cancelled };
+        let Entry::Occupied(mut entry) = self.outgoing.calls.entry(id) else {
+            // Asked again after the answer was given.
+            return failed(Failure::Cancelled);
+        };
         match &mut entry.get_mut().state {
             State::Waiting(known) => {
                 io.spent.extend(register(known, waker));
@@ -304,13 +306,13 @@ impl Connection {
                 if over {
                     entry.remove();
                 }
-                Poll::Ready(Answer::Failure(Failure::DeadlineExceeded))
+                failed(Failure::DeadlineExceeded)
             }
             State::Answered(_) => match entry.remove().state {
                 State::Answered(answer) => Poll::Ready(answer),
-                State::Waiting(_) | State::Expired | State::Abandoned => cancelled,
+                State::Waiting(_) | State::Expired | State::Abandoned => failed(Failure::Cancelled),
             },
-            State::Abandoned => cancelled,
+            State::Abandoned => failed(Failure::Cancelled),
         }
     }
 

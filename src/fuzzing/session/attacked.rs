@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::Script;
 use transom_shm_layout::ring::words;
 
+use super::Script;
 use crate::link::{Buffer, Frame, Header};
 use crate::session::simulated::{Peer, Wire};
 use crate::session::{CallId, ChannelId, CloseReason, Flow, Limits};
